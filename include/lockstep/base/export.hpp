@@ -1,0 +1,8 @@
+/// Symbol visibility: LOCKSTEP_EXPORT marks what the shared library offers; everything else stays hidden.
+#pragma once
+
+#if defined(__GNUC__) || defined(__clang__)
+#define LOCKSTEP_EXPORT __attribute__((visibility("default")))
+#else
+#define LOCKSTEP_EXPORT
+#endif
