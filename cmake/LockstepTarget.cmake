@@ -1,0 +1,72 @@
+# How every target of Lockstep is set up, and how the floors add their sources.
+
+set(lockstep_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(LOCKSTEP_WERROR)
+  list(APPEND lockstep_warnings -Werror)
+endif()
+
+# Fused multiply-add rounds once where multiply and add round twice. Left to the compiler, one of two paths that
+# must agree to the bit would be fused and the other not, and differently on each instruction set.
+# errno: without this flag sqrt is a call that may set it, and no loop with a square root is vectorized.
+set(lockstep_arithmetic -ffp-contract=off -fno-math-errno)
+
+set(lockstep_instruction_set "")
+if(LOCKSTEP_NATIVE)
+  set(lockstep_instruction_set -march=native)
+endif()
+
+set(lockstep_sanitizers "")
+if(LOCKSTEP_SANITIZE)
+  set(lockstep_sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+endif()
+
+# Language, warnings, arithmetic and sanitizers, for libraries and executables alike. All private.
+function(lockstep_set_common_flags target)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  target_compile_options(${target} PRIVATE ${lockstep_warnings} ${lockstep_arithmetic} ${lockstep_sanitizers}
+    $<$<CONFIG:Release>:-O3>)
+  target_link_options(${target} PRIVATE ${lockstep_sanitizers})
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON
+    POSITION_INDEPENDENT_CODE ON)
+endfunction()
+
+# lockstep_set_up_library(target name): a library, known to users as lockstep::name.
+function(lockstep_set_up_library target name)
+  add_library(lockstep::${name} ALIAS ${target})
+  lockstep_set_common_flags(${target})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  set_target_properties(${target} PROPERTIES
+    EXPORT_NAME ${name}
+    OUTPUT_NAME ${target}
+    VERSION ${PROJECT_VERSION}
+    # Before 1.0 every minor version may change the interface.
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+endfunction()
+
+# An executable of the project: launcher or test.
+function(lockstep_set_up_executable target)
+  lockstep_set_common_flags(${target})
+  target_compile_options(${target} PRIVATE ${lockstep_instruction_set})
+endfunction()
+
+# Each floor lists its sources in lib/FLOOR/CMakeLists.txt with target_sources().
+function(lockstep_add_floors)
+  foreach(floor IN LISTS ARGN)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/lib/${floor}/CMakeLists.txt)
+      add_subdirectory(${PROJECT_SOURCE_DIR}/lib/${floor} ${PROJECT_BINARY_DIR}/lib/${floor})
+    endif()
+  endforeach()
+endfunction()
+
+function(lockstep_any_floor_exists result)
+  set(${result} OFF PARENT_SCOPE)
+  foreach(floor IN LISTS ARGN)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/lib/${floor}/CMakeLists.txt)
+      set(${result} ON PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()

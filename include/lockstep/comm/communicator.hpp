@@ -1,0 +1,68 @@
+/// A communicator of our own: a duplicate of the caller's, checked calls, and waits that end.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+
+#include <mpi.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+class TreeExchange;
+template <class Scalar>
+class ReplicaSum;
+
+struct CommunicatorOptions {
+    /// How long an exchange may wait for other ranks before it is a CommunicationError.
+    double timeout_seconds = 300;
+};
+
+/// A handle on a duplicate of an MPI communicator.
+///
+/// Construction from an MPI_Comm is collective over it and duplicates it, so that no message of ours can meet
+/// one of the caller's. Copies of the handle share that one duplicate, which is freed with the last of them
+/// (or left alone where MPI is finalized already). MPI must be initialized; it is never initialized here.
+class LOCKSTEP_EXPORT Communicator {
+  public:
+    explicit Communicator(MPI_Comm parent, CommunicatorOptions options = {});
+    /// The calling process alone.
+    static Communicator self() { return Communicator(MPI_COMM_SELF); }
+
+    int rank() const;
+    int size() const;
+    MPI_Comm handle() const;
+    double timeout_seconds() const;
+
+    /// As MPI_Comm_split: collective; one new communicator for each color, ranks ordered by key.
+    Communicator split(int color, int key) const;
+
+    /// Every rank's text, by rank. Collective. `what` names the exchange in a time-out's error.
+    std::vector<std::string> all_gather(std::string_view text, std::string_view what) const;
+    /// Every rank's bytes one after the other; `counts[r]` says how many come from rank r. Collective.
+    void all_gather(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
+
+    /// Waits for a request of this communicator; throws CommunicationError after the time-out.
+    void wait(MPI_Request& request, std::string_view what) const;
+
+    /// Throws CommunicationError with MPI's own words if `code` is an error.
+    void check(int code, std::string_view what) const;
+
+    /// What precedes an error's text: "rank 3 of 8".
+    std::string whoami() const;
+
+  private:
+    friend class TreeExchange;
+    template <class Scalar>
+    friend class ReplicaSum;
+    struct State;
+    explicit Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,87 @@
+/// Long sums over replicas along the fixed tree, nonblocking and in place: what reduces gradients.
+///
+/// A rank keeps one array for each node of its cover; the sum over all replicas replaces the first of them.
+///   short form: every rank sends its cover to every other and finishes the tree.
+///   long form:  rank s receives slice s of every cover, finishes the tree for it, and sends the result back:
+///               2·(P−1)/P times the array each way, as the best all-reduce.
+/// Both give the same bits, at any number of ranks. `Reduction::fast` hands the job to MPI_Iallreduce
+/// instead.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/base/shape.hpp>
+#include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/replica_map.hpp>
+
+#include <mpi.h>
+
+#include <span>
+#include <vector>
+
+namespace lockstep {
+
+enum class Reduction { reproducible, fast };
+enum class ExchangeForm { automatic, short_form, long_form };
+
+/// One reusable sum of `count` values, over all replicas of a map. Allocates only on construction.
+/// Instantiated for float and double.
+template <class Scalar>
+class LOCKSTEP_EXPORT ReplicaSum {
+  public:
+    struct Options {
+        Reduction reduction = Reduction::reproducible;
+        ExchangeForm form = ExchangeForm::automatic;
+        /// Sums that are under way at the same time need different numbers, alike on all ranks.
+        int number = 0;
+    };
+
+    /// `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
+    /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's.
+    ReplicaSum(const Communicator& communicator, const ReplicaMap& map, std::vector<Scalar*> cover,
+               Index count, Options options);
+    ~ReplicaSum();
+    ReplicaSum(const ReplicaSum&) = delete;
+    ReplicaSum& operator=(const ReplicaSum&) = delete;
+
+    /// Starts the sum; from here to the end the arrays must not be touched.
+    void start();
+    /// Drives the sum; true when cover[0] holds the result (alike on all ranks).
+    bool poll();
+    /// Drives the sum to its end. Throws CommunicationError after the time-out.
+    void wait();
+
+  private:
+    enum class Stage { idle, scattering, gathering, reducing, done };
+
+    struct Slice {
+        Index begin = 0, end = 0;
+        int size() const { return static_cast<int>(end - begin); }
+    };
+
+    Slice slice(int rank) const;
+    void plan_operands();
+    void send(const Scalar* from, Slice part, int rank, int stage);
+    void receive(Scalar* into, int size, int rank, int stage);
+    void finish_tree();
+    void start_gathering();
+
+    Communicator communicator_;
+    std::vector<Scalar*> cover_;
+    Index count_;
+    Options options_;
+    bool long_form_ = false;
+    std::vector<int> cover_sizes_;  // by rank
+    FoldPlan top_;
+    AlignedVector<Scalar> received_;
+    std::vector<Scalar*> operands_;  // of the top of the tree, from left to right
+    std::vector<Scalar*> stack_;
+    std::vector<MPI_Request> requests_;
+    Stage stage_ = Stage::idle;
+};
+
+extern template class ReplicaSum<float>;
+extern template class ReplicaSum<double>;
+
+}  // namespace lockstep

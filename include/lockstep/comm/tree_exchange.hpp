@@ -1,0 +1,90 @@
+/// A short sum over replicas along the fixed tree, in one exchange: each rank sends its cover of the tree to
+/// the ranks that share it, and every one of them finishes the tree, identically.
+///
+/// The messages travel point to point and carry a label: one message each way between any two ranks is all
+/// that a "collective" of this kind costs, and ranks that disagree learn it from the label, at once.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/exchange_label.hpp>
+#include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/replica_map.hpp>
+
+#include <mpi.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace lockstep {
+
+/// left ← left ⊕ right for arrays of doubles whose length and layout the owner of the exchange knows.
+using TreeMerge = std::function<void(double* left, const double* right)>;
+
+/// left ← left + right.
+LOCKSTEP_EXPORT TreeMerge sum_merge(std::size_t values);
+
+/// One reusable exchange over the replicas of `tree`. Allocates only on construction.
+///
+/// Each call: for every hosted replica in order, write leaf(i) and push(i); then start, and poll or wait.
+/// With a tree that lies wholly on the calling rank nothing is sent.
+class LOCKSTEP_EXPORT TreeExchange {
+  public:
+    /// The calling rank must host a replica of the tree.
+    TreeExchange(const Communicator& communicator, const ReplicaMap& map, ReplicaRange tree,
+                 std::size_t values, TreeMerge merge);
+    ~TreeExchange();
+
+    TreeExchange(const TreeExchange&) = delete;
+    TreeExchange& operator=(const TreeExchange&) = delete;
+
+    /// The replicas of the tree that live here.
+    ReplicaRange hosted() const { return hosted_; }
+    bool crosses_ranks() const { return !peers_.empty(); }
+
+    /// Where to write the values of hosted replica number i (0 is hosted().begin).
+    double* leaf(int i) { return slot(leaves_.slot(i)); }
+    /// Says that leaf(i) is written. In the order of i; merges what can be merged.
+    void push(int i);
+
+    /// Sends the hosted part. The label must be alike on all ranks of the tree.
+    void start(const ExchangeLabel& label);
+    /// Receives what has come; true when the result is there. Throws CommunicationError on a mismatch.
+    bool poll();
+    /// Receives everything. The result stays valid until the next push. Throws CommunicationError on a
+    /// mismatch (naming both sides) and after the time-out (naming who has not come).
+    double* wait();
+
+  private:
+    struct Peer;
+
+    double* slot(int k);
+    void receive_next(Peer& peer);
+    void receive_from(Peer& peer);
+    void check_label(const Peer& peer, const ExchangeLabel& theirs) const;
+    [[noreturn]] void fail_on_size(const Peer& peer, MPI_Message message, int bytes) const;
+    [[noreturn]] void fail_on_time() const;
+    void finish_tree();
+
+    Communicator communicator_;
+    ReplicaRange hosted_;
+    std::size_t values_;
+    TreeMerge merge_;
+    FoldPlan leaves_;
+    FoldPlan top_;
+    AlignedVector<std::byte>
+        message_;  // label, then the slots: what is summed here is sent from where it lies
+    int message_bytes_ = 0;
+    std::vector<Peer> peers_;
+    std::vector<MPI_Request> sends_;
+    std::vector<double*> operands_;  // of the top of the tree, from left to right
+    std::vector<double*> stack_;
+    int missing_ = 0;
+    bool under_way_ = false;
+    double* result_ = nullptr;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,69 @@
+/// The loops of batch normalization over one replica's values. They know nothing of communication.
+///
+/// Forward:  moments → (merge over the statistics group) → normalize.
+/// Backward: gradient_sums → (sum over the group) → input_gradient.
+///
+/// To lose nothing where the deviation is small against the mean, values are taken relative to a `shift` per
+/// channel, the mean rounded to Scalar: x − shift is exact there, and what the rounding left over enters the
+/// offset in double. So z = (x − shift)·scale + offset costs no more than the textbook's formula.
+///
+/// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+#include <lockstep/base/shape.hpp>
+
+namespace lockstep {
+
+/// Where the channel index runs in memory.
+enum class ChannelOrder {
+    last,   ///< [batch][spatial][channels]
+    first,  ///< [batch][channels][spatial]
+};
+
+/// The extent of a mini-batch beside its channels. A channel has batch·spatial values; batch may be 0.
+struct BatchShape {
+    Index batch = 0;
+    Index spatial = 1;
+    ChannelOrder order = ChannelOrder::last;
+
+    Index values() const { return batch * spatial; }
+};
+
+/// Coefficients per channel, one array of `channels` values each, all owned by the caller.
+template <class Scalar>
+struct NormalizeCoefficients {
+    const Scalar* shift;
+    const Scalar* scale;
+    const Scalar* offset;
+};
+
+template <class Scalar>
+struct InputGradientCoefficients {
+    const Scalar* shift;
+    const Scalar* gradient_scale;  ///< of dz
+    const Scalar* input_scale;     ///< of x − shift
+    const Scalar* offset;
+};
+
+/// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles).
+template <class Scalar>
+LOCKSTEP_EXPORT void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, double* moments);
+
+/// z = (x − shift)·scale + offset; z may be x.
+template <class Scalar>
+LOCKSTEP_EXPORT void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
+                               const NormalizeCoefficients<Scalar>& coefficients);
+
+/// Writes Σ dz for all channels, then Σ dz·(x − shift) for all channels (2·channels doubles).
+template <class Scalar>
+LOCKSTEP_EXPORT void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
+                                   const Scalar* shift, double* sums);
+
+/// dx = gradient_scale·dz + input_scale·(x − shift) + offset; dx may be dz or x.
+template <class Scalar>
+LOCKSTEP_EXPORT void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
+                                    const BatchShape& shape,
+                                    const InputGradientCoefficients<Scalar>& coefficients);
+
+}  // namespace lockstep

@@ -1,0 +1,118 @@
+#include "communicator_state.hpp"
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/deadline.hpp>
+
+#include <cmath>
+#include <numeric>
+
+namespace lockstep {
+
+Communicator::State::State(MPI_Comm duplicate, CommunicatorOptions chosen)
+    : handle(duplicate), options(chosen) {
+    MPI_Comm_set_errhandler(handle, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(handle, &rank);
+    MPI_Comm_size(handle, &size);
+}
+
+Communicator::State::~State() {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (!finalized && !failed) MPI_Comm_free(&handle);
+}
+
+Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
+    int initialized = 0, finalized = 0;
+    MPI_Initialized(&initialized);
+    MPI_Finalized(&finalized);
+    if (!initialized || finalized)
+        throw UsageError("a Communicator needs MPI: call MPI_Init first (and not after MPI_Finalize)");
+    if (parent == MPI_COMM_NULL) throw UsageError("a Communicator cannot be made from MPI_COMM_NULL");
+    int inter = 0;
+    MPI_Comm_test_inter(parent, &inter);
+    if (inter) throw UsageError("a Communicator needs an intra-communicator: merge the two sides first");
+    if (!(options.timeout_seconds > 0) || !std::isfinite(options.timeout_seconds))
+        throw UsageError("the time-out must be a positive number of seconds");
+    MPI_Comm duplicate = MPI_COMM_NULL;
+    if (MPI_Comm_dup(parent, &duplicate) != MPI_SUCCESS)
+        throw CommunicationError("MPI_Comm_dup failed: is the communicator valid?");
+    state_ = std::make_shared<State>(duplicate, options);
+}
+
+int Communicator::rank() const {
+    return state_->rank;
+}
+int Communicator::size() const {
+    return state_->size;
+}
+MPI_Comm Communicator::handle() const {
+    return state_->handle;
+}
+double Communicator::timeout_seconds() const {
+    return state_->options.timeout_seconds;
+}
+
+std::string Communicator::whoami() const {
+    return "rank " + std::to_string(rank()) + " of " + std::to_string(size());
+}
+
+Communicator Communicator::split(int color, int key) const {
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split(handle(), color, key, &part), "splitting a communicator");
+    return Communicator(std::make_shared<State>(part, state_->options));
+}
+
+void Communicator::check(int code, std::string_view what) const {
+    if (code == MPI_SUCCESS) return;
+    char text[MPI_MAX_ERROR_STRING] = {};
+    int length = 0;
+    MPI_Error_string(code, text, &length);
+    state_->failed = true;
+    throw CommunicationError(whoami() + ": " + std::string(what) + ": " +
+                             std::string(text, static_cast<std::size_t>(length)));
+}
+
+void Communicator::wait(MPI_Request& request, std::string_view what) const {
+    Deadline deadline(timeout_seconds());
+    for (int done = 0;;) {
+        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
+        if (done) return;
+        if (!deadline.passed()) continue;
+        state_->failed = true;
+        throw CommunicationError(whoami() + ": " + std::string(what) + ": not every rank came within " +
+                                 std::to_string(timeout_seconds()) +
+                                 " s; one has failed, hangs, or took another way");
+    }
+}
+
+void Communicator::all_gather(const void* mine, void* all, std::span<const int> counts,
+                              std::string_view what) const {
+    std::vector<int> offsets(counts.size());
+    std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Iallgatherv(mine, counts[static_cast<std::size_t>(rank())], MPI_BYTE, all, counts.data(),
+                          offsets.data(), MPI_BYTE, handle(), &request),
+          what);
+    wait(request, what);
+}
+
+std::vector<std::string> Communicator::all_gather(std::string_view text, std::string_view what) const {
+    const auto ranks = static_cast<std::size_t>(size());
+    int length = static_cast<int>(text.size());
+    std::vector<int> lengths(ranks);
+    const std::vector<int> one_each(ranks, static_cast<int>(sizeof(int)));
+    all_gather(&length, lengths.data(), one_each, what);
+
+    std::string joined(static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), 0)), '\0');
+    all_gather(text.data(), joined.data(), lengths, what);
+    std::vector<std::string> texts;
+    std::size_t offset = 0;
+    for (const int count : lengths) {
+        texts.push_back(joined.substr(offset, static_cast<std::size_t>(count)));
+        offset += static_cast<std::size_t>(count);
+    }
+    return texts;
+}
+
+}  // namespace lockstep

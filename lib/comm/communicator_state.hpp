@@ -1,0 +1,30 @@
+/// What all handles on one duplicated communicator share.
+#pragma once
+
+#include <lockstep/comm/communicator.hpp>
+
+#include <mpi.h>
+
+#include <vector>
+
+namespace lockstep {
+
+struct Communicator::State {
+    State(MPI_Comm duplicate, CommunicatorOptions chosen);
+    ~State();
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    MPI_Comm handle;
+    CommunicatorOptions options;
+    int rank = 0;
+    int size = 1;
+    /// Exchanges under way, in the order in which they were started. All use one tag, and MPI keeps the order
+    /// of messages with one tag: so what arrives next from a rank belongs to the first of these that awaits
+    /// it.
+    std::vector<TreeExchange*> in_flight;
+    /// After a failed exchange requests may be pending for ever: then nothing is freed any more.
+    bool failed = false;
+};
+
+}  // namespace lockstep

@@ -1,0 +1,203 @@
+#include "communicator_state.hpp"
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/deadline.hpp>
+#include <lockstep/comm/replica_sum.hpp>
+
+#include <algorithm>
+#include <type_traits>
+
+namespace lockstep {
+namespace {
+
+/// Below this many bytes one latency counts for more than the bytes that the long form saves.
+constexpr Index short_form_bytes = 8192;
+/// Slices start on a cache line.
+constexpr Index slice_alignment = 16;
+/// The tag of the TreeExchange is 1; each sum has two of its own.
+constexpr int first_tag = 16;
+
+template <class Scalar>
+constexpr MPI_Datatype mpi_type() {
+    return std::is_same_v<Scalar, float> ? MPI_FLOAT : MPI_DOUBLE;
+}
+
+/// result = left + right; result may be either.
+template <class Scalar>
+void add(Scalar* result, const Scalar* left, const Scalar* right, Index count) {
+    for (Index i = 0; i < count; ++i) result[i] = left[i] + right[i];
+}
+
+std::vector<ReplicaRange> all_covers(const ReplicaMap& map) {
+    std::vector<ReplicaRange> nodes;
+    for (int rank = 0; rank < map.ranks(); ++rank)
+        for (const ReplicaRange node : tree_cover(map.all(), map.block(rank))) nodes.push_back(node);
+    return nodes;
+}
+
+}  // namespace
+
+template <class Scalar>
+ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMap& map,
+                               std::vector<Scalar*> cover, Index count, Options options)
+    : communicator_(communicator),
+      cover_(std::move(cover)),
+      count_(count),
+      options_(options),
+      top_(map.all(), all_covers(map)) {
+    for (int rank = 0; rank < map.ranks(); ++rank)
+        cover_sizes_.push_back(static_cast<int>(tree_cover(map.all(), map.block(rank)).size()));
+    if (static_cast<int>(cover_.size()) != cover_sizes_[static_cast<std::size_t>(communicator_.rank())])
+        throw Error("replica sum: one array for each node of the rank's cover is needed");
+    if (options_.form == ExchangeForm::automatic)
+        long_form_ = count_ * static_cast<Index>(sizeof(Scalar)) > short_form_bytes;
+    else
+        long_form_ = options_.form == ExchangeForm::long_form;
+    plan_operands();
+}
+
+template <class Scalar>
+ReplicaSum<Scalar>::~ReplicaSum() {
+    // Given up half way: MPI may still write to our buffers and must keep its communicator.
+    if (stage_ != Stage::idle && stage_ != Stage::done) communicator_.state_->failed = true;
+}
+
+template <class Scalar>
+auto ReplicaSum<Scalar>::slice(int rank) const -> Slice {
+    if (!long_form_) return {0, count_};
+    const Index ranks = communicator_.size();
+    const Index units = (count_ + slice_alignment - 1) / slice_alignment;
+    const auto boundary = [&](Index r) { return std::min(count_, r * units / ranks * slice_alignment); };
+    return {boundary(rank), boundary(rank + 1)};
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::plan_operands() {
+    const int me = communicator_.rank();
+    const Slice mine = slice(me);
+    // Room for the covers of the others; each part starts on a cache line.
+    const Index stride = (mine.size() + slice_alignment - 1) / slice_alignment * slice_alignment;
+    Index parts = 0;
+    for (int rank = 0; rank < communicator_.size(); ++rank)
+        if (rank != me) parts += cover_sizes_[static_cast<std::size_t>(rank)];
+    if (options_.reduction == Reduction::reproducible)
+        received_.resize(static_cast<std::size_t>(parts * stride));
+
+    Index part = 0;
+    for (int rank = 0; rank < communicator_.size(); ++rank)
+        for (int k = 0; k < cover_sizes_[static_cast<std::size_t>(rank)]; ++k)
+            operands_.push_back(rank == me ? cover_[static_cast<std::size_t>(k)] + mine.begin
+                                           : received_.data() + part++ * stride);
+    stack_.resize(static_cast<std::size_t>(top_.slots()));
+    requests_.reserve(static_cast<std::size_t>(parts) + static_cast<std::size_t>(communicator_.size()) *
+                                                            std::max<std::size_t>(cover_.size(), 2));
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::send(const Scalar* from, Slice part, int rank, int stage) {
+    communicator_.check(MPI_Isend(from + part.begin, part.size(), mpi_type<Scalar>(), rank,
+                                  first_tag + 2 * options_.number + stage, communicator_.handle(),
+                                  &requests_.emplace_back(MPI_REQUEST_NULL)),
+                        "sending gradients");
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::receive(Scalar* into, int size, int rank, int stage) {
+    communicator_.check(
+        MPI_Irecv(into, size, mpi_type<Scalar>(), rank, first_tag + 2 * options_.number + stage,
+                  communicator_.handle(), &requests_.emplace_back(MPI_REQUEST_NULL)),
+        "receiving gradients");
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::start() {
+    const int me = communicator_.rank(), ranks = communicator_.size();
+    if (stage_ != Stage::idle && stage_ != Stage::done)
+        throw UsageError("a replica sum was started again before it had ended");
+    requests_.clear();
+    if (options_.reduction == Reduction::fast) {
+        for (std::size_t k = 1; k < cover_.size(); ++k) add(cover_[0], cover_[0], cover_[k], count_);
+        communicator_.check(
+            MPI_Iallreduce(MPI_IN_PLACE, cover_[0], static_cast<int>(count_), mpi_type<Scalar>(), MPI_SUM,
+                           communicator_.handle(), &requests_.emplace_back(MPI_REQUEST_NULL)),
+            "reducing gradients");
+        stage_ = Stage::reducing;
+        return;
+    }
+    auto operand = operands_.begin();
+    for (int rank = 0; rank < ranks; ++rank)
+        for (int k = 0; k < cover_sizes_[static_cast<std::size_t>(rank)]; ++k, ++operand)
+            if (rank != me) receive(*operand, slice(me).size(), rank, 0);
+    // Each rank begins with its right-hand neighbour, so that not all of them send to rank 0 first.
+    for (int offset = 1; offset < ranks; ++offset) {
+        const int rank = (me + offset) % ranks;
+        for (const Scalar* node : cover_) send(node, slice(rank), rank, 0);
+    }
+    stage_ = Stage::scattering;
+}
+
+template <class Scalar>
+bool ReplicaSum<Scalar>::poll() {
+    if (stage_ == Stage::idle || stage_ == Stage::done) return true;
+    int complete = 0;
+    communicator_.check(
+        MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &complete, MPI_STATUSES_IGNORE),
+        "reducing gradients");
+    if (!complete) return false;
+    if (stage_ == Stage::scattering) {
+        finish_tree();
+        if (long_form_ && communicator_.size() > 1) {
+            start_gathering();
+            return false;
+        }
+    }
+    stage_ = Stage::done;
+    return true;
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::finish_tree() {
+    const Slice mine = slice(communicator_.rank());
+    Scalar* const result = cover_[0] + mine.begin;
+    for (int i = 0; i < top_.nodes(); ++i) {
+        auto top = static_cast<std::size_t>(top_.slot(i));
+        stack_[top] = operands_[static_cast<std::size_t>(i)];
+        for (int merges = top_.merges_after(i); merges > 0; --merges, --top) {
+            // The last sum of all goes where the result is wanted; nothing there is needed any more.
+            const bool root = i + 1 == top_.nodes() && merges == 1;
+            Scalar* const into = root ? result : stack_[top - 1];
+            add(into, stack_[top - 1], stack_[top], mine.size());
+            stack_[top - 1] = into;
+        }
+    }
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::start_gathering() {
+    const int me = communicator_.rank(), ranks = communicator_.size();
+    requests_.clear();
+    for (int offset = 1; offset < ranks; ++offset) {
+        const int rank = (me + ranks - offset) % ranks;
+        receive(cover_[0] + slice(rank).begin, slice(rank).size(), rank, 1);
+    }
+    for (int offset = 1; offset < ranks; ++offset) send(cover_[0], slice(me), (me + offset) % ranks, 1);
+    stage_ = Stage::gathering;
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::wait() {
+    Deadline deadline(communicator_.timeout_seconds());
+    while (!poll()) {
+        if (!deadline.passed()) continue;
+        communicator_.state_->failed = true;
+        throw CommunicationError(communicator_.whoami() + ": reducing gradients (part " +
+                                 std::to_string(options_.number) + "): not every rank came within " +
+                                 std::to_string(communicator_.timeout_seconds()) +
+                                 " s; one has failed, hangs, or took another way");
+    }
+}
+
+template class ReplicaSum<float>;
+template class ReplicaSum<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,65 @@
+# One line registers a test:
+#   lockstep_add_unit_test(unit_base random_test.cpp shape_test.cpp)
+#   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...])
+include(GoogleTest)
+
+set(lockstep_mpirun ${PROJECT_SOURCE_DIR}/tests/support/mpirun)
+set(lockstep_test_environment
+  # Ends on the first finding with a report; what MPI itself leaves behind is listed in lsan.supp.
+  ASAN_OPTIONS=abort_on_error=0:detect_leaks=1
+  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0
+  UBSAN_OPTIONS=print_stacktrace=1)
+
+# The sanitizers slow a program down by a small factor; so do the time-outs stretch.
+if(LOCKSTEP_SANITIZE)
+  set(lockstep_time_factor 4)
+else()
+  set(lockstep_time_factor 1)
+endif()
+
+function(lockstep_add_test_executable target)
+  add_executable(${target} ${ARGN})
+  lockstep_set_up_executable(${target})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  if(TARGET lockstep)
+    target_link_libraries(${target} PRIVATE lockstep::lockstep nlohmann_json::nlohmann_json)
+  else()
+    target_link_libraries(${target} PRIVATE lockstep::norm)
+  endif()
+endfunction()
+
+# Tests that need no mpirun. Every TEST() is a ctest entry of its own, named EXECUTABLE.Suite.Name.
+function(lockstep_add_unit_test name)
+  lockstep_add_test_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE GTest::gtest_main)
+  math(EXPR seconds "60 * ${lockstep_time_factor}")
+  gtest_discover_tests(${name}
+    TEST_PREFIX ${name}.
+    DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES TIMEOUT ${seconds} LABELS unit ENVIRONMENT "${lockstep_test_environment}")
+endfunction()
+
+# Tests that run alike on several ranks; one ctest entry for each number of ranks, named EXECUTABLE.ranks_N.
+# SECONDS is the time after which a test that hangs is ended and has failed.
+function(lockstep_add_mpi_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 test "" "SECONDS" "RANKS;ARGUMENTS")
+  if(NOT test_RANKS)
+    set(test_RANKS 1 2 3 4)
+  endif()
+  if(NOT test_SECONDS)
+    set(test_SECONDS 120)
+  endif()
+  lockstep_add_test_executable(${name} ${test_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE lockstep_mpi_main)
+
+  math(EXPR watchdog "${test_SECONDS} * ${lockstep_time_factor}")
+  math(EXPR last_resort "${watchdog} + 30")  # ctest's own time-out would leave ranks behind
+  foreach(ranks IN LISTS test_RANKS)
+    add_test(NAME ${name}.ranks_${ranks}
+      COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n ${ranks} $<TARGET_FILE:${name}> ${test_ARGUMENTS})
+    set_tests_properties(${name}.ranks_${ranks} PROPERTIES
+      TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "mpi;ranks_${ranks}"
+      ENVIRONMENT "${lockstep_test_environment}")
+  endforeach()
+endfunction()

@@ -1,0 +1,91 @@
+// The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so that a
+// test that fails on one rank fails, and fails on all of them.
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+namespace {
+
+int rank_in(MPI_Comm communicator) {
+    int rank = 0;
+    MPI_Comm_rank(communicator, &rank);
+    return rank;
+}
+
+/// Says on which rank a check failed. GoogleTest's own printer speaks on rank 0 only, so the other ranks print the
+/// whole failure, in one write, lest the lines of two ranks mingle.
+class FailurePrinter : public testing::EmptyTestEventListener {
+  public:
+    explicit FailurePrinter(int rank) : rank_(rank) {}
+
+    void OnTestPartResult(const testing::TestPartResult& result) override {
+        if (!result.failed()) return;
+        std::string text = "[ rank " + std::to_string(rank_) + " ] ";
+        if (rank_ != 0) {
+            const char* file = result.file_name() ? result.file_name() : "(unknown file)";
+            text += std::string(file) + ":" + std::to_string(result.line_number()) + ": Failure in " + test_ + "\n" +
+                    result.message() + "\n";
+        }
+        std::fwrite(text.data(), 1, text.size(), stdout);
+        std::fflush(stdout);
+    }
+
+    void OnTestStart(const testing::TestInfo& test) override {
+        test_ = std::string(test.test_suite_name()) + "." + test.name();
+    }
+
+  private:
+    int rank_;
+    std::string test_;
+};
+
+/// After every test, fails it here if it failed on another rank. Also keeps the ranks in the same test.
+class ResultAgreement : public testing::EmptyTestEventListener {
+  public:
+    ResultAgreement() {
+        // A communicator of its own: a message that a failed test has left behind must not be taken for ours.
+        MPI_Comm_dup(MPI_COMM_WORLD, &communicator_);
+    }
+
+    void OnTestEnd(const testing::TestInfo& test) override {
+        const int failed_here = test.result()->Failed() ? 1 : 0;
+        int failed_ranks = 0;
+        MPI_Allreduce(&failed_here, &failed_ranks, 1, MPI_INT, MPI_SUM, communicator_);
+        if (failed_ranks > 0 && rank_in(communicator_) == 0 && failed_here == 0) {
+            ADD_FAILURE() << "failed on " << failed_ranks << " of the other ranks; see their messages";
+        }
+    }
+
+    void OnTestProgramEnd(const testing::UnitTest&) override { MPI_Comm_free(&communicator_); }
+
+  private:
+    MPI_Comm communicator_ = MPI_COMM_NULL;
+};
+
+/// Result events reach listeners in order, end events in reverse order: the agreement comes before the printer
+/// reports how the test has ended.
+void install_listeners(int rank) {
+    testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
+    std::unique_ptr<testing::TestEventListener> printer(listeners.Release(listeners.default_result_printer()));
+    listeners.Append(new FailurePrinter(rank));
+    if (rank == 0) listeners.Append(printer.release());
+    listeners.Append(new ResultAgreement);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    int provided = 0;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    testing::InitGoogleTest(&argc, argv);
+    install_listeners(rank_in(MPI_COMM_WORLD));
+
+    const int failed_here = RUN_ALL_TESTS();
+    int failed = 0;
+    MPI_Allreduce(&failed_here, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
+    MPI_Finalize();
+    return failed;
+}
