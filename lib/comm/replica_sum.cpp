@@ -186,6 +186,7 @@ void ReplicaSum<Scalar>::start_gathering() {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::wait() {
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll()) {
         if (!deadline.passed()) continue;

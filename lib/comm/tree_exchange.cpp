@@ -213,6 +213,8 @@ void TreeExchange::fail_on_time() const {
 }
 
 double* TreeExchange::wait() {
+    if (poll()) return result_;
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll())
         if (deadline.passed()) fail_on_time();
