@@ -33,17 +33,16 @@ std::string hexadecimal(std::uint32_t value) {
 
 /// Reads the header of unsigned bytes in `count` dimensions and returns the dimensions.
 std::vector<std::uint32_t> read_dimensions(DataFile& file, std::size_t count) {
-    const std::size_t bytes = 4 * (1 + count);
-    const std::vector<std::uint8_t> header =
-        file.read_exactly(bytes, "the " + std::to_string(bytes) + " bytes of an IDX header");
-    const std::uint32_t magic = big_endian(header.data());
+    const std::uint32_t magic = big_endian(file.read_exactly(4, "the 4 bytes that open an IDX file").data());
     const std::uint32_t expected = 0x0800 + static_cast<std::uint32_t>(count);
     if (magic != expected)
         file.fail("not the IDX file that was expected: its first four bytes are " + hexadecimal(magic) +
                   " instead of " + hexadecimal(expected) +
                   " (unsigned bytes, dimensions: " + std::to_string(count) + ")");
+    const std::vector<std::uint8_t> bytes = file.read_exactly(
+        4 * count, "the " + std::to_string(4 * count) + " bytes of its dimensions, after the first four");
     std::vector<std::uint32_t> dimensions;
-    for (std::size_t i = 1; i <= count; ++i) dimensions.push_back(big_endian(header.data() + 4 * i));
+    for (std::size_t i = 0; i < count; ++i) dimensions.push_back(big_endian(bytes.data() + 4 * i));
     if (dimensions[0] == 0) file.fail("its header announces no samples at all");
     if (dimensions[0] > most_samples)
         file.fail("its header announces " + std::to_string(dimensions[0]) + " samples, above the limit of " +
