@@ -125,6 +125,9 @@ int Communicator::size() const {
 MPI_Comm Communicator::handle() const {
     return state_->handle;
 }
+double Communicator::seconds_waited() const {
+    return state_->seconds_waited;
+}
 double Communicator::timeout_seconds() const {
     return state_->options.timeout_seconds;
 }
@@ -152,6 +155,7 @@ void Communicator::check(int code, std::string_view what) const {
 }
 
 void Communicator::wait(MPI_Request& request, std::string_view what) const {
+    const WaitTimer timer(state_->seconds_waited);
     Deadline deadline(timeout_seconds());
     for (int done = 0;;) {
         check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);

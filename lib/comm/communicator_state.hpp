@@ -35,12 +35,27 @@ struct Communicator::State {
     std::vector<TreeExchange*> in_flight;
     /// After a failed exchange requests may be pending for ever: then nothing is freed any more.
     bool failed = false;
+    /// Time spent in waits, all in all.
+    double seconds_waited = 0;
     std::string failure;
     int numbers_given = 0;
 
   private:
     void throw_on_notice();
     void send_notices() const;
+};
+
+/// Adds the time of its life to a sum.
+class WaitTimer {
+  public:
+    explicit WaitTimer(double& sum) : sum_(sum), start_(MPI_Wtime()) {}
+    ~WaitTimer() { sum_ += MPI_Wtime() - start_; }
+    WaitTimer(const WaitTimer&) = delete;
+    WaitTimer& operator=(const WaitTimer&) = delete;
+
+  private:
+    double& sum_;
+    double start_;
 };
 
 /// "2.5 s", for errors.

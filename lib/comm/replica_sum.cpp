@@ -191,6 +191,7 @@ void ReplicaSum<Scalar>::start_gathering() {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::wait() {
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll()) {
         if (!communicator_.state_->time_is_up(deadline)) continue;

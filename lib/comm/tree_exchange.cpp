@@ -218,6 +218,8 @@ void TreeExchange::fail_on_time() const {
 }
 
 double* TreeExchange::wait() {
+    if (poll()) return result_;
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll())
         if (communicator_.state_->time_is_up(deadline)) fail_on_time();

@@ -41,6 +41,8 @@ class LOCKSTEP_EXPORT Communicator {
     int size() const;
     MPI_Comm handle() const;
     double timeout_seconds() const;
+    /// How long this rank has waited for others in exchanges over this communicator, all in all.
+    double seconds_waited() const;
 
     /// As MPI_Comm_split: collective; one new communicator for each color, ranks ordered by key.
     Communicator split(int color, int key) const;
