@@ -10,7 +10,8 @@
 namespace lockstep {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the arrays of the file are copied as they lie there");
+static_assert(std::endian::native == std::endian::little,
+              "the arrays of the file are copied as they lie there");
 
 /// memcpy, because neither the start of the data nor an array in it need be aligned.
 template <class Stored, class Scalar>
@@ -32,11 +33,16 @@ void convert(std::span<const std::byte> bytes, std::span<Scalar> values) {
 
 std::string_view to_string(DataType type) {
     switch (type) {
-        case DataType::F16: return "F16";
-        case DataType::BF16: return "BF16";
-        case DataType::F32: return "F32";
-        case DataType::F64: return "F64";
-        case DataType::I64: break;
+        case DataType::F16:
+            return "F16";
+        case DataType::BF16:
+            return "BF16";
+        case DataType::F32:
+            return "F32";
+        case DataType::F64:
+            return "F64";
+        case DataType::I64:
+            break;
     }
     return "I64";
 }
@@ -44,10 +50,13 @@ std::string_view to_string(DataType type) {
 std::size_t size_of(DataType type) {
     switch (type) {
         case DataType::F16:
-        case DataType::BF16: return 2;
-        case DataType::F32: return 4;
+        case DataType::BF16:
+            return 2;
+        case DataType::F32:
+            return 4;
         case DataType::F64:
-        case DataType::I64: break;
+        case DataType::I64:
+            break;
     }
     return 8;
 }
@@ -107,11 +116,16 @@ void SafetensorsFile::copy_floating(std::string_view name, std::span<const Index
                                     std::span<Scalar> values) const {
     const TensorEntry& entry = checked(name, expected_shape, values.size());
     switch (entry.type) {
-        case DataType::F16: return convert<Eigen::half>(entry.bytes, values);
-        case DataType::BF16: return convert<Eigen::bfloat16>(entry.bytes, values);
-        case DataType::F32: return convert<float>(entry.bytes, values);
-        case DataType::F64: return convert<double>(entry.bytes, values);
-        case DataType::I64: break;
+        case DataType::F16:
+            return convert<Eigen::half>(entry.bytes, values);
+        case DataType::BF16:
+            return convert<Eigen::bfloat16>(entry.bytes, values);
+        case DataType::F32:
+            return convert<float>(entry.bytes, values);
+        case DataType::F64:
+            return convert<double>(entry.bytes, values);
+        case DataType::I64:
+            break;
     }
     throw FileError(path_.string() + ": tensor '" + entry.name +
                     "' holds integers (I64), but floating-point values are wanted; is it the right file?");
