@@ -92,6 +92,7 @@ void SyncBatchNorm<Scalar>::forward(std::span<const ForwardSlice<Scalar>> slices
     for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         const double* const moments = group.moments->wait();
+        if (g == 0) group_moments_ = moments;
         const MomentsView<const double> pooled{moments, channels_};
         const auto begin = static_cast<std::size_t>(g) * size();
         saved.counts_[static_cast<std::size_t>(g)] = pooled.count();
@@ -138,14 +139,15 @@ void SyncBatchNorm<Scalar>::backward(const Scalar* x, const Scalar* dz, Scalar* 
 }
 
 template <class Scalar>
-void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slices,
-                                     const BatchMoments& saved) {
+void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
+                                     const std::function<void(int)>& written) {
     if (static_cast<int>(slices.size()) != hosted_.size())
         throw UsageError("batch norm backward: one slice for each of the rank's " +
                          std::to_string(hosted_.size()) + " replicas is needed");
     if (saved.counts_.size() != groups_.size() || saved.channels_ != size())
         throw UsageError("batch norm backward: the saved moments are not from a forward of this layer");
-    ++backward_label_.call;
+    const bool wants_dx = std::ranges::any_of(slices, [](const auto& slice) { return slice.dx != nullptr; });
+    if (wants_dx) ++backward_label_.call;
     for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         compute_shift(saved, g);
@@ -154,10 +156,12 @@ void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slic
             double* const leaf = group.sums->leaf(i - group.hosted.begin);
             gradient_sums(slice.x, slice.dz, channels_, slice.shape, shift_.data(), leaf);
             write_parameter_gradients(slice, saved, g, leaf);
+            if (written) written(i);
             group.sums->push(i - group.hosted.begin);
         }
-        group.sums->start(backward_label_);
+        if (wants_dx) group.sums->start(backward_label_);
     }
+    if (!wants_dx) return;
     for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         compute_input_gradient(saved, g, group.sums->wait());

@@ -19,6 +19,7 @@
 #include <lockstep/norm/kernels.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -85,8 +86,8 @@ struct ForwardSlice {
     BatchShape shape;
 };
 
-/// One replica's part of a backward pass. dx may be dz or x. The replica's own dγ and dβ (channels values
-/// each) are written, not added; null where they are not wanted.
+/// One replica's part of a backward pass. dx may be dz or x, or null where it is not wanted. The replica's
+/// own dγ and dβ (channels values each) are written, not added; null where they are not wanted.
 template <class Scalar>
 struct BackwardSlice {
     const Scalar* x;
@@ -133,8 +134,11 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// forward.
     void backward(const Scalar* x, const Scalar* dz, Scalar* dx, const BatchShape& shape,
                   const BatchMoments& saved);
-    /// Gradients, one slice for each replica that lives on this rank, in order.
-    void backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved);
+    /// Gradients, one slice for each replica that lives on this rank, in order. `written(i)` is called when
+    /// dγ and dβ of hosted replica i are there, in order. Where dx is null in every slice on every rank (a
+    /// first layer, say) there is nothing to exchange, and nothing is exchanged.
+    void backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
+                  const std::function<void(int)>& written = {});
 
     /// Evaluation with the running averages. Communicates nothing and changes nothing; z may be x.
     void infer(const Scalar* x, Scalar* z, const BatchShape& shape) const;
@@ -154,6 +158,9 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// layer.
     void bind(const BatchNormStorage<Scalar>& storage);
 
+    /// The moments of the first statistics group here in the last forward (see moments.hpp); of the global
+    /// batch where statistics_are_global(). Valid until the next forward.
+    const double* group_moments() const { return group_moments_; }
     /// The moments of hosted replica i in the last forward (see moments.hpp), where running_update is
     /// deferred.
     const double* replica_moments(int i) const;
@@ -189,6 +196,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     BatchNormStorage<Scalar> storage_{};
     std::int64_t batches_tracked_ = 0;
     AlignedVector<double> replica_moments_;
+    const double* group_moments_ = nullptr;
     // Per channel, of the pass at hand.
     AlignedVector<Scalar> shift_, scale_, input_scale_, offset_, single_gradient_;
 };

@@ -1,0 +1,58 @@
+/// The flat store: all parameters of a network in one aligned array, in layer order, and all running averages
+/// in another. Layers hold views; whoever loops over parameters loops over one span.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/base/shape.hpp>
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+enum class ParameterKind { weight, bias, scale, shift };
+
+/// One named array in a flat one. Names and shapes are those of torch.nn.Sequential: "0.weight" [out, in].
+struct ParameterInfo {
+    std::string name;
+    std::vector<Index> shape;
+    ParameterKind kind = ParameterKind::weight;
+    Index offset = 0;
+    Index size = 0;
+
+    Index end() const { return offset + size; }
+};
+
+/// Places arrays one after the other, each on a cache line of its own.
+class LOCKSTEP_EXPORT ParameterLayout {
+  public:
+    /// Returns the offset of the new array in the flat array of parameters.
+    Index add_parameter(std::string name, std::vector<Index> shape, ParameterKind kind);
+    /// Returns the offset of the new array in the flat array of running averages.
+    Index add_average(std::string name, std::vector<Index> shape);
+
+    std::span<const ParameterInfo> parameters() const { return parameters_; }
+    std::span<const ParameterInfo> averages() const { return averages_; }
+    /// Length of the flat arrays, padding (zeros) included.
+    Index parameter_values() const { return parameter_values_; }
+    Index average_values() const { return average_values_; }
+
+  private:
+    std::vector<ParameterInfo> parameters_, averages_;
+    Index parameter_values_ = 0, average_values_ = 0;
+};
+
+/// The flat arrays themselves.
+template <class Scalar>
+struct ParameterStore {
+    explicit ParameterStore(const ParameterLayout& layout)
+        : parameters(static_cast<std::size_t>(layout.parameter_values())),
+          averages(static_cast<std::size_t>(layout.average_values())) {}
+
+    AlignedVector<Scalar> parameters;
+    AlignedVector<Scalar> averages;
+};
+
+}  // namespace lockstep

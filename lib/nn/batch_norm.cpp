@@ -1,0 +1,72 @@
+#include <lockstep/nn/batch_norm.hpp>
+
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+BatchNormOptions deferred(BatchNormOptions options) {
+    options.running_update = RunningUpdate::deferred;
+    return options;
+}
+
+}  // namespace
+
+template <class Scalar>
+BatchNorm<Scalar>::BatchNorm(Shape shape, const Communicator& communicator, BatchNormOptions options,
+                             ReplicaPlacement placement)
+    : Layer<Scalar>(shape, shape),
+      norm_(shape.channels, communicator, deferred(std::move(options)), placement) {
+    forward_slices_.resize(static_cast<std::size_t>(norm_.hosted_replicas()));
+    backward_slices_.resize(static_cast<std::size_t>(norm_.hosted_replicas()));
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
+    const Index channels = norm_.channels();
+    prefix_ = prefix;
+    gamma_offset_ = layout.add_parameter(prefix + "weight", {channels}, ParameterKind::scale);
+    beta_offset_ = layout.add_parameter(prefix + "bias", {channels}, ParameterKind::shift);
+    mean_offset_ = layout.add_average(prefix + "running_mean", {channels});
+    variance_offset_ = layout.add_average(prefix + "running_var", {channels});
+    this->set_first_parameter(gamma_offset_);
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::bind(ParameterStore<Scalar>& store) {
+    norm_.bind({store.parameters.data() + gamma_offset_, store.parameters.data() + beta_offset_,
+                store.averages.data() + mean_offset_, store.averages.data() + variance_offset_});
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
+    for (std::size_t r = 0; r < x.size(); ++r)
+        forward_slices_[r] = {x[r].data, z[r].data, {x[r].batch, x[r].shape.pixels()}};
+    norm_.forward(forward_slices_, moments_);
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::backward(const BackwardPass& pass) {
+    for (int r = 0; r < pass.gradients.hosted(); ++r) {
+        const auto i = static_cast<std::size_t>(r);
+        // Between leaf and push of one replica others write to the same slot: so each takes its turn below.
+        backward_slices_[i] = {pass.x[i].data,
+                               pass.dz[i].data,
+                               pass.dx[i].data,
+                               {pass.x[i].batch, pass.x[i].shape.pixels()},
+                               pass.gradients.leaf(r, gamma_offset_),
+                               pass.gradients.leaf(r, beta_offset_)};
+    }
+    norm_.backward(backward_slices_, moments_,
+                   [&](int r) { pass.gradients.push(r, gamma_offset_, beta_offset_ + norm_.channels()); });
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
+    norm_.infer(x.data, z.data, {x.batch, x.shape.pixels()});
+}
+
+template class BatchNorm<float>;
+template class BatchNorm<double>;
+
+}  // namespace lockstep

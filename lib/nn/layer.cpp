@@ -1,0 +1,21 @@
+#include <lockstep/nn/layer.hpp>
+
+namespace lockstep {
+
+template <class Scalar>
+void Layer<Scalar>::declare(ParameterLayout& layout, const std::string&) {
+    set_first_parameter(layout.parameter_values());
+}
+template <class Scalar>
+void Layer<Scalar>::bind(ParameterStore<Scalar>&) {}
+template <class Scalar>
+void Layer<Scalar>::initialize(std::uint64_t) {}
+template <class Scalar>
+void Layer<Scalar>::reserve(int, Index) {}
+template <class Scalar>
+void Layer<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>&) {}
+
+template class Layer<float>;
+template class Layer<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,71 @@
+#include "matrix_view.hpp"
+
+#include <lockstep/base/random.hpp>
+#include <lockstep/nn/linear.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+
+template <class Scalar>
+Linear<Scalar>::Linear(Shape input, Index outputs) : Layer<Scalar>(input, Shape::dense(outputs)) {}
+
+template <class Scalar>
+void Linear<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
+    weight_offset_ = layout.add_parameter(prefix + "weight", {outputs(), inputs()}, ParameterKind::weight);
+    bias_offset_ = layout.add_parameter(prefix + "bias", {outputs()}, ParameterKind::bias);
+    this->set_first_parameter(weight_offset_);
+}
+
+template <class Scalar>
+void Linear<Scalar>::bind(ParameterStore<Scalar>& store) {
+    weight_ = store.parameters.data() + weight_offset_;
+    bias_ = store.parameters.data() + bias_offset_;
+}
+
+template <class Scalar>
+void Linear<Scalar>::initialize(std::uint64_t seed) {
+    // He, Zhang, Ren, Sun: "Delving deep into rectifiers", 2015, arXiv 1502.01852.
+    RandomStream random(seed, RandomPurpose::initialization, static_cast<std::uint64_t>(weight_offset_));
+    const double deviation = std::sqrt(2.0 / static_cast<double>(inputs()));
+    std::generate_n(weight_, inputs() * outputs(),
+                    [&] { return static_cast<Scalar>(deviation * random.normal()); });
+    std::fill_n(bias_, outputs(), Scalar(0));
+}
+
+template <class Scalar>
+void Linear<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
+    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
+}
+
+template <class Scalar>
+void Linear<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
+    const auto transposed_weight = view<const Scalar>(weight_, inputs(), outputs());
+    samples(z).noalias() = transposed_weight.transpose() * samples(x);
+    for (Index sample = 0; sample < z.batch; ++sample)
+        for (Index c = 0; c < outputs(); ++c) z.data[sample * outputs() + c] += bias_[c];
+}
+
+template <class Scalar>
+void Linear<Scalar>::backward(const BackwardPass& pass) {
+    for (int r = 0; r < pass.gradients.hosted(); ++r) {
+        const auto& x = pass.x[static_cast<std::size_t>(r)];
+        const auto& dz = pass.dz[static_cast<std::size_t>(r)];
+        const auto& dx = pass.dx[static_cast<std::size_t>(r)];
+        view(pass.gradients.leaf(r, weight_offset_), inputs(), outputs()).noalias() =
+            samples(x) * samples(dz).transpose();
+        Scalar* const bias_gradient = pass.gradients.leaf(r, bias_offset_);
+        std::fill_n(bias_gradient, outputs(), Scalar(0));
+        for (Index sample = 0; sample < dz.batch; ++sample)
+            for (Index c = 0; c < outputs(); ++c) bias_gradient[c] += dz.data[sample * outputs() + c];
+        pass.gradients.push(r, weight_offset_, bias_offset_ + outputs());
+        if (dx.data != nullptr)
+            samples(dx).noalias() = view<const Scalar>(weight_, inputs(), outputs()) * samples(dz);
+    }
+}
+
+template class Linear<float>;
+template class Linear<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,141 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/nn/sequence.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace lockstep {
+
+template <class Scalar>
+Sequence<Scalar>::Sequence(std::vector<std::unique_ptr<Layer<Scalar>>> layers)
+    : Layer<Scalar>(layers.empty() ? Shape{} : layers.front()->input_shape(),
+                    layers.empty() ? Shape{} : layers.back()->output_shape()),
+      layers_(std::move(layers)) {
+    if (layers_.empty()) throw UsageError("a network needs at least one layer");
+    for (std::size_t i = 1; i < layers_.size(); ++i)
+        if (layers_[i]->input_shape() != layers_[i - 1]->output_shape())
+            throw UsageError("layer " + std::to_string(i) + " (" + layers_[i]->kind() + ") takes " +
+                             layers_[i]->input_shape().to_string() + " but the layer before it gives " +
+                             layers_[i - 1]->output_shape().to_string());
+}
+
+template <class Scalar>
+void Sequence<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
+    this->set_first_parameter(layout.parameter_values());
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+        layers_[i]->declare(layout, prefix + std::to_string(i) + ".");
+}
+
+template <class Scalar>
+void Sequence<Scalar>::bind(ParameterStore<Scalar>& store) {
+    for (auto& layer : layers_) layer->bind(store);
+}
+
+template <class Scalar>
+void Sequence<Scalar>::initialize(std::uint64_t seed) {
+    for (auto& layer : layers_) layer->initialize(seed);
+}
+
+template <class Scalar>
+void Sequence<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) {
+    for (auto& layer : layers_) layer->collect_batch_norms(list);
+}
+
+template <class Scalar>
+bool Sequence<Scalar>::overwrites_input(std::size_t i) const {
+    return i > 0 && i + 1 < layers_.size() && layers_[i]->runs_in_place() && !layers_[i - 1]->needs_output();
+}
+
+template <class Scalar>
+void Sequence<Scalar>::reserve(int replicas, Index batch) {
+    const auto hosted = static_cast<std::size_t>(replicas);
+    const std::size_t between = layers_.size() - 1;
+    storage_.clear();
+    const auto allocate = [this, batch](const Shape& shape, Index values) {
+        storage_.emplace_back(static_cast<std::size_t>(batch * values));
+        return Tensor<Scalar>{storage_.back().data(), shape, 0};
+    };
+    outputs_.assign(between, std::vector<Tensor<Scalar>>(hosted));
+    const_outputs_.assign(between, std::vector<Tensor<const Scalar>>(hosted));
+    Index largest = 0;
+    for (std::size_t i = 0; i < between; ++i) {
+        const Shape& shape = layers_[i]->output_shape();
+        largest = std::max(largest, shape.size());
+        for (std::size_t r = 0; r < hosted; ++r)
+            outputs_[i][r] = overwrites_input(i) ? Tensor<Scalar>{outputs_[i - 1][r].data, shape, 0}
+                                                 : allocate(shape, shape.size());
+    }
+    for (int turn = 0; turn < 2; ++turn) {
+        gradients_[turn].resize(hosted);
+        const_gradients_[turn].resize(hosted);
+        for (auto& gradient : gradients_[turn]) gradient = allocate(Shape{}, largest);
+    }
+    for (auto& layer : layers_) layer->reserve(replicas, batch);
+}
+
+template <class Scalar>
+void Sequence<Scalar>::set_batches(Inputs x) {
+    for (std::size_t i = 0; i < outputs_.size(); ++i)
+        for (std::size_t r = 0; r < x.size(); ++r) {
+            outputs_[i][r].batch = x[r].batch;
+            const_outputs_[i][r] = outputs_[i][r];
+        }
+}
+
+template <class Scalar>
+void Sequence<Scalar>::forward(const StepContext& context, Inputs x, Outputs z) {
+    set_batches(x);
+    const std::size_t last = layers_.size() - 1;
+    for (std::size_t i = 0; i <= last; ++i)
+        layers_[i]->forward(context, i == 0 ? x : Inputs(const_outputs_[i - 1]), i == last ? z : outputs_[i]);
+}
+
+template <class Scalar>
+void Sequence<Scalar>::backward(const BackwardPass& pass) {
+    Inputs dz = pass.dz;
+    int turn = 0;             // the buffers that the next gradients go to
+    bool dz_is_ours = false;  // the caller's dz must not be overwritten
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+        Layer<Scalar>& layer = *layers_[i];
+        const Inputs x = i == 0 ? pass.x : Inputs(const_outputs_[i - 1]);
+        const Inputs z = i + 1 == layers_.size() ? pass.z : Inputs(const_outputs_[i]);
+        Outputs dx = pass.dx;
+        if (i > 0) {
+            if (dz_is_ours && layer.runs_in_place()) turn = 1 - turn;  // back to where dz lies
+            for (std::size_t r = 0; r < dz.size(); ++r) {
+                gradients_[turn][r].shape = layer.input_shape();
+                gradients_[turn][r].batch = dz[r].batch;
+                const_gradients_[turn][r] = gradients_[turn][r];
+            }
+            dx = gradients_[turn];
+        }
+        layer.backward({pass.context, x, z, dz, dx, pass.gradients, pass.ready});
+        if (pass.ready) pass.ready(layer.first_parameter());
+        if (i == 0) break;
+        dz = const_gradients_[turn];
+        dz_is_ours = true;
+        turn = 1 - turn;
+    }
+}
+
+template <class Scalar>
+void Sequence<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
+    Index largest = 0;
+    for (const auto& layer : layers_) largest = std::max(largest, layer->output_shape().size());
+    AlignedVector<Scalar> buffers[2];
+    if (layers_.size() > 1)
+        for (auto& buffer : buffers) buffer.resize(static_cast<std::size_t>(largest * x.batch));
+    Tensor<const Scalar> input = x;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const bool last = i + 1 == layers_.size();
+        const Tensor<Scalar> output =
+            last ? z : Tensor<Scalar>{buffers[i % 2].data(), layers_[i]->output_shape(), x.batch};
+        layers_[i]->infer(input, output);
+        input = output;
+    }
+}
+
+template class Sequence<float>;
+template class Sequence<double>;
+
+}  // namespace lockstep
