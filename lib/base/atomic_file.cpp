@@ -2,7 +2,6 @@
 #include <lockstep/base/error.hpp>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>

@@ -27,7 +27,8 @@ struct Extent {
 };
 
 std::optional<DataType> find_type(std::string_view name) {
-    for (const DataType type : {DataType::F16, DataType::BF16, DataType::F32, DataType::F64, DataType::I64}) {
+    for (const DataType type :
+         {DataType::float16, DataType::bfloat16, DataType::float32, DataType::float64, DataType::int64}) {
         if (name == to_string(type)) return type;
     }
     return std::nullopt;

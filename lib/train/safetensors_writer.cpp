@@ -51,16 +51,16 @@ std::string header_text(std::span<const TensorEntry* const> entries,
 }  // namespace
 
 void SafetensorsWriter::add(std::string name, std::vector<Index> shape, std::span<const float> values) {
-    add_bytes(std::move(name), DataType::F32, std::move(shape), std::as_bytes(values));
+    add_bytes(std::move(name), DataType::float32, std::move(shape), std::as_bytes(values));
 }
 
 void SafetensorsWriter::add(std::string name, std::vector<Index> shape, std::span<const double> values) {
-    add_bytes(std::move(name), DataType::F64, std::move(shape), std::as_bytes(values));
+    add_bytes(std::move(name), DataType::float64, std::move(shape), std::as_bytes(values));
 }
 
 void SafetensorsWriter::add(std::string name, std::vector<Index> shape,
                             std::span<const std::int64_t> values) {
-    add_bytes(std::move(name), DataType::I64, std::move(shape), std::as_bytes(values));
+    add_bytes(std::move(name), DataType::int64, std::move(shape), std::as_bytes(values));
 }
 
 void SafetensorsWriter::add_bytes(std::string name, DataType type, std::vector<Index> shape,

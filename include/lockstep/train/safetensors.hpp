@@ -28,9 +28,11 @@
 namespace lockstep {
 
 /// What one value of a stored array is. Written are F32, F64 and I64; read are all of them.
-enum class DataType { F16, BF16, F32, F64, I64 };
+enum class DataType { float16, bfloat16, float32, float64, int64 };
 
+/// As the file calls it: "F16", "BF16", "F32", "F64", "I64".
 LOCKSTEP_EXPORT std::string_view to_string(DataType type);
+/// Bytes of one value.
 LOCKSTEP_EXPORT std::size_t size_of(DataType type);
 
 /// "[300, 784]"; "[]" for a single number.
@@ -39,7 +41,7 @@ LOCKSTEP_EXPORT std::string shape_to_string(std::span<const Index> shape);
 /// One array of a file. The bytes belong to the SafetensorsFile and are not aligned.
 struct TensorEntry {
     std::string name;
-    DataType type = DataType::F32;
+    DataType type = DataType::float32;
     std::vector<Index> shape;  ///< row-major; empty for a single number
     std::span<const std::byte> bytes;
 };
