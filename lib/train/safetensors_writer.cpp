@@ -83,8 +83,8 @@ void SafetensorsWriter::set_metadata(std::string key, std::string value) {
 void SafetensorsWriter::write(const std::filesystem::path& path) const {
     std::vector<const TensorEntry*> entries;
     for (const TensorEntry& entry : entries_) entries.push_back(&entry);
-    std::ranges::stable_partition(entries,
-                                  [](const TensorEntry* entry) { return size_of(entry->type) == 8; });
+    std::stable_partition(entries.begin(), entries.end(),
+                          [](const TensorEntry* entry) { return size_of(entry->type) == 8; });
 
     const std::string header = header_text(entries, metadata_);
     std::array<std::byte, 8> length{};
