@@ -44,9 +44,12 @@ PenPoint operator*(double factor, PenPoint p) {
     return {factor * p.x, factor * p.y, factor * p.radius};
 }
 
-/// Nearly normal with deviation 1, in plain arithmetic: the sum of three uniforms.
+/// Nearly normal with deviation 1, in plain arithmetic: the sum of three uniforms. One statement each, because
+/// compilers may evaluate the terms of one sum in any order.
 double spread(RandomStream& random) {
-    return 2 * (random.uniform() + random.uniform() + random.uniform() - 1.5);
+    double sum = -1.5;
+    for (int i = 0; i < 3; ++i) sum += random.uniform();
+    return 2 * sum;
 }
 
 /// Weights of the uniform cubic B-spline at `t` in [0, 1) of a knot interval.
