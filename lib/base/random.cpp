@@ -66,7 +66,8 @@ double RandomStream::normal() {
 }
 
 std::uint64_t RandomStream::below(std::uint64_t bound) {
-    const std::uint64_t rejected = (0 - bound) % bound;  // 2^64 mod bound: values below would be over-represented
+    const std::uint64_t rejected =
+        (0 - bound) % bound;  // 2^64 mod bound: values below would be over-represented
     std::uint64_t value = next_u64();
     while (value < rejected) value = next_u64();
     return value % bound;
