@@ -1,6 +1,10 @@
 # How every target of Lockstep is set up, and how the floors add their sources.
 
 set(lockstep_warnings -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # GCC 12 takes the deliberately undefined registers of its own AVX-512 intrinsics, which Eigen calls, for a mistake.
+  list(APPEND lockstep_warnings -Wno-maybe-uninitialized -Wno-uninitialized)
+endif()
 if(LOCKSTEP_WERROR)
   list(APPEND lockstep_warnings -Werror)
 endif()

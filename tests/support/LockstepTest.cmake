@@ -1,6 +1,7 @@
 # One line registers a test:
 #   lockstep_add_unit_test(unit_base random_test.cpp shape_test.cpp)
-#   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...])
+#   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...]
+#                        [RELEASE_ONLY])
 include(GoogleTest)
 
 set(lockstep_mpirun ${PROJECT_SOURCE_DIR}/tests/support/mpirun)
@@ -41,9 +42,13 @@ function(lockstep_add_unit_test name)
 endfunction()
 
 # Tests that run alike on several ranks; one ctest entry for each number of ranks, named EXECUTABLE.ranks_N.
-# SECONDS is the time after which a test that hangs is ended and has failed.
+# SECONDS is the time after which a test that hangs is ended and has failed. RELEASE_ONLY leaves a test out where the
+# sanitizers would make it too slow, such as a whole training run.
 function(lockstep_add_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "" "SECONDS" "RANKS;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 test "RELEASE_ONLY" "SECONDS" "RANKS;ARGUMENTS")
+  if(test_RELEASE_ONLY AND LOCKSTEP_SANITIZE)
+    return()
+  endif()
   if(NOT test_RANKS)
     set(test_RANKS 1 2 3 4)
   endif()

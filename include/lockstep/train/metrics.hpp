@@ -1,0 +1,82 @@
+/// metrics.jsonl: how a training went, one JSON object per line and step or epoch.
+///
+///     {"kind":"step","epoch":1,"step":7,"loss":0.69314718055994529}
+///     {"kind":"epoch","epoch":1,"train_loss":…,"train_accuracy":…,"test_loss":…,"test_accuracy":…,
+///      "seconds":…,"samples_per_second":…,"communication_seconds":…}
+///
+/// Numbers have 17 significant digits, so equal bits give equal text and the other way round. One that is not
+/// finite, or is not known, is NaN here and null in the file.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+#include <lockstep/base/shape.hpp>
+
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+struct StepMetrics {
+    Index epoch = 0;
+    Index step = 0;
+    double loss = std::numeric_limits<double>::quiet_NaN();
+};
+
+struct EpochMetrics {
+    Index epoch = 0;
+    double train_loss = std::numeric_limits<double>::quiet_NaN();
+    double train_accuracy = std::numeric_limits<double>::quiet_NaN();  ///< 0 … 1
+    double test_loss = std::numeric_limits<double>::quiet_NaN();
+    double test_accuracy = std::numeric_limits<double>::quiet_NaN();  ///< 0 … 1
+    double seconds = std::numeric_limits<double>::quiet_NaN();
+    double samples_per_second = std::numeric_limits<double>::quiet_NaN();
+    double communication_seconds = std::numeric_limits<double>::quiet_NaN();
+};
+
+/// Writes the file of one run. Steps are buffered and reach the file at the end of their epoch at the latest.
+class LOCKSTEP_EXPORT MetricsWriter {
+  public:
+    /// Starts an empty file; one that is there already is replaced. Throws FileError where that cannot be done.
+    static MetricsWriter start(const std::filesystem::path& path);
+
+    /// Continues the file of a run whose last complete epoch is `last_epoch`: lines of later epochs, and a last
+    /// line torn by a crash, are dropped. A missing file is started.
+    /// Throws FileError, naming the line, where any other line is not one of a metrics file.
+    static MetricsWriter resume(const std::filesystem::path& path, Index last_epoch);
+
+    /// Allocates nothing after the first. Throws FileError where the disk is full.
+    void write(const StepMetrics& metrics);
+    /// The same, and flushes, so that whoever follows the file sees the epoch.
+    void write(const EpochMetrics& metrics);
+
+    /// Hands everything written to the operating system. The destructor does so too, but cannot report a failure.
+    void flush();
+
+  private:
+    struct Close {
+        void operator()(std::FILE* file) const { std::fclose(file); }
+    };
+
+    explicit MetricsWriter(std::filesystem::path path);
+    void write_line(std::string_view line);
+    [[noreturn]] void fail() const;
+
+    std::filesystem::path path_;
+    std::unique_ptr<std::FILE, Close> file_;
+};
+
+/// What a metrics file holds, in its order.
+struct Metrics {
+    std::vector<StepMetrics> steps;
+    std::vector<EpochMetrics> epochs;
+};
+
+/// Reads a file, also that of a run under way: a torn last line is left out.
+/// Throws FileError, naming the line, where the file is missing or any other line is not one of a metrics file.
+LOCKSTEP_EXPORT Metrics read_metrics(const std::filesystem::path& path);
+
+}  // namespace lockstep

@@ -1,0 +1,94 @@
+#include <lockstep/base/atomic_file.hpp>
+#include <lockstep/base/error.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+std::string_view hint_for(int code) {
+    switch (code) {
+        case ENOENT:
+        case ENOTDIR: return "create its folder first";
+        case EACCES:
+        case EPERM:
+        case EROFS: return "choose a folder that you may write to";
+        case ENOSPC:
+        case EDQUOT: return "free some space, or choose another folder";
+        case EFBIG: return "raise the limit on file sizes (ulimit -f)";
+        case EISDIR: return "a folder of that name is in the way";
+        default: return "check the disk and the folder's permissions";
+    }
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& target) {
+    return target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
+    // O_EXCL alone makes the name ours, also against other hosts on a shared disk. mkstemp would do as well, but
+    // for the permissions: it ignores the umask, and the file could be read by its owner only.
+    constexpr int attempts = 1000;
+    const std::string stem = "." + target_.filename().string() + "." + std::to_string(::getpid()) + ".";
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+        temporary_ = folder_of(target_) / (stem + std::to_string(attempt) + ".partial");
+        descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor_ >= 0 || errno != EEXIST) break;
+    }
+    if (descriptor_ < 0) fail("cannot create a file in the folder of");
+    pending_ = true;
+}
+
+AtomicFile::~AtomicFile() {
+    discard();
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+        if (written < 0 && errno == EINTR) continue;
+        if (written == 0) errno = ENOSPC;  // no progress and no reason given: never loop for ever
+        if (written <= 0) fail("cannot write");
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+}
+
+void AtomicFile::commit() {
+    if (::fsync(descriptor_) != 0) fail("cannot flush");
+    // Network file systems may report a full disk no earlier than here.
+    if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot close");
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot put in place");
+    pending_ = false;
+
+    // The new name lives in the folder; without this a power cut may still bring the old file back.
+    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return;  // a folder that may be written but not read: nothing more can be done
+    const int status = ::fsync(folder);
+    const int code = errno;
+    ::close(folder);
+    errno = code;
+    if (status != 0 && code != EINVAL && code != ENOTSUP) fail("cannot flush the folder of");
+}
+
+void AtomicFile::discard() noexcept {
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+    if (pending_) ::unlink(temporary_.c_str());
+    pending_ = false;
+}
+
+void AtomicFile::fail(std::string_view action) const {
+    const int code = errno;
+    throw FileError(std::string(action) + " " + target_.string() + ": " + std::strerror(code) + "; " +
+                    std::string(hint_for(code)));
+}
+
+}  // namespace lockstep

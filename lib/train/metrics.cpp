@@ -1,0 +1,181 @@
+#include <lockstep/base/atomic_file.hpp>
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/metrics.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+using Json = nlohmann::json;
+
+/// The numbers of an epoch line, in the order in which they are written.
+constexpr std::array<std::pair<const char*, double EpochMetrics::*>, 7> epoch_fields{{
+    {"train_loss", &EpochMetrics::train_loss},
+    {"train_accuracy", &EpochMetrics::train_accuracy},
+    {"test_loss", &EpochMetrics::test_loss},
+    {"test_accuracy", &EpochMetrics::test_accuracy},
+    {"seconds", &EpochMetrics::seconds},
+    {"samples_per_second", &EpochMetrics::samples_per_second},
+    {"communication_seconds", &EpochMetrics::communication_seconds},
+}};
+
+/// One line in a fixed buffer, large enough for every field at its longest. Not printf, which writes a decimal
+/// comma in a program that has set such a locale.
+class LineBuffer {
+  public:
+    void append(std::string_view text) { end_ = std::copy(text.begin(), text.end(), end_); }
+    void append(Index value) { end_ = std::to_chars(end_, limit(), value).ptr; }
+    void append(double value) {
+        if (!std::isfinite(value)) return append(std::string_view("null"));
+        end_ = std::to_chars(end_, limit(), value, std::chars_format::general, 17).ptr;
+    }
+    std::string_view text() const {
+        return {buffer_.data(), static_cast<std::size_t>(end_ - buffer_.data())};
+    }
+
+  private:
+    char* limit() { return buffer_.data() + buffer_.size(); }
+
+    std::array<char, 512> buffer_;
+    char* end_ = buffer_.data();
+};
+
+/// A line of the file, read back: exactly one of the two is there.
+struct ParsedLine {
+    std::optional<StepMetrics> step;
+    std::optional<EpochMetrics> epoch;
+
+    Index epoch_number() const { return step ? step->epoch : epoch->epoch; }
+};
+
+double number_or_nan(const Json& value) {
+    return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+}
+
+/// Throws some std::exception where the line is not one of a metrics file.
+ParsedLine parse_line(const std::string& text) {
+    const Json line = Json::parse(text);
+    const auto& kind = line.at("kind").get_ref<const std::string&>();
+    ParsedLine parsed;
+    if (kind == "step") {
+        parsed.step = StepMetrics{line.at("epoch").get<Index>(), line.at("step").get<Index>(),
+                                  number_or_nan(line.at("loss"))};
+        return parsed;
+    }
+    if (kind != "epoch") throw std::invalid_argument("unknown kind '" + kind + "'");
+    EpochMetrics epoch{.epoch = line.at("epoch").get<Index>()};
+    for (const auto& [name, member] : epoch_fields) epoch.*member = number_or_nan(line.at(name));
+    parsed.epoch = epoch;
+    return parsed;
+}
+
+/// Calls `take(text, parsed)` for each line, without its newline.
+void for_each_line(const std::filesystem::path& path,
+                   const std::function<void(const std::string&, const ParsedLine&)>& take) {
+    std::ifstream file(path);
+    if (!file) {
+        throw FileError("cannot read " + path.string() + ": " + std::strerror(errno) + "; check the path");
+    }
+    std::string text;
+    for (Index number = 1; std::getline(file, text); ++number) {
+        // The newline is written last: a line without one may be torn, even where what is there parses.
+        if (file.eof()) return;
+        std::optional<ParsedLine> parsed;
+        try {
+            parsed = parse_line(text);
+        } catch (const std::exception& error) {
+            throw FileError(path.string() + ": line " + std::to_string(number) +
+                            " is not a line of a metrics file (" + error.what() + "); mend or delete the file");
+        }
+        take(text, *parsed);
+    }
+}
+
+}  // namespace
+
+MetricsWriter::MetricsWriter(std::filesystem::path path)
+    : path_(std::move(path)), file_(std::fopen(path_.c_str(), "ae")) {
+    if (!file_) fail();
+}
+
+MetricsWriter MetricsWriter::start(const std::filesystem::path& path) {
+    AtomicFile(path).commit();
+    return MetricsWriter(path);
+}
+
+MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index last_epoch) {
+    if (!std::filesystem::exists(path)) return start(path);
+    std::string kept;
+    for_each_line(path, [&](const std::string& text, const ParsedLine& line) {
+        if (line.epoch_number() <= last_epoch) kept.append(text).append("\n");
+    });
+    AtomicFile file(path);
+    file.write(kept);
+    file.commit();
+    return MetricsWriter(path);
+}
+
+void MetricsWriter::write(const StepMetrics& metrics) {
+    LineBuffer line;
+    line.append(R"({"kind":"step","epoch":)");
+    line.append(metrics.epoch);
+    line.append(R"(,"step":)");
+    line.append(metrics.step);
+    line.append(R"(,"loss":)");
+    line.append(metrics.loss);
+    line.append("}\n");
+    write_line(line.text());
+}
+
+void MetricsWriter::write(const EpochMetrics& metrics) {
+    LineBuffer line;
+    line.append(R"({"kind":"epoch","epoch":)");
+    line.append(metrics.epoch);
+    for (const auto& [name, member] : epoch_fields) {
+        line.append(R"(,")");
+        line.append(name);
+        line.append(R"(":)");
+        line.append(metrics.*member);
+    }
+    line.append("}\n");
+    write_line(line.text());
+    flush();
+}
+
+void MetricsWriter::flush() {
+    if (std::fflush(file_.get()) != 0) fail();
+}
+
+void MetricsWriter::write_line(std::string_view line) {
+    if (std::fwrite(line.data(), 1, line.size(), file_.get()) != line.size()) fail();
+}
+
+void MetricsWriter::fail() const {
+    throw FileError("cannot write " + path_.string() + ": " + std::strerror(errno) +
+                    "; check the free space and the folder's permissions");
+}
+
+Metrics read_metrics(const std::filesystem::path& path) {
+    Metrics metrics;
+    for_each_line(path, [&](const std::string&, const ParsedLine& line) {
+        if (line.step) metrics.steps.push_back(*line.step);
+        if (line.epoch) metrics.epochs.push_back(*line.epoch);
+    });
+    return metrics;
+}
+
+}  // namespace lockstep

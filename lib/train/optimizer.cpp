@@ -1,0 +1,181 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/optimizer.hpp>
+
+#include <cmath>
+#include <string>
+
+namespace lockstep {
+namespace {
+
+/// Written so that a NaN fails too.
+void require(bool holds, std::string_view option, std::string_view condition, double value) {
+    if (holds) return;
+    throw UsageError(std::string(option) + " must be " + std::string(condition) + ", but is " +
+                     std::to_string(value));
+}
+
+bool is_fraction(double value) {
+    return value >= 0 && value < 1;
+}
+
+}  // namespace
+
+void OptimizerOptions::validate() const {
+    require(weight_decay >= 0 && std::isfinite(weight_decay), "weight-decay", "finite and not negative",
+            weight_decay);
+    if (kind == OptimizerKind::sgd) {
+        require(is_fraction(momentum), "momentum", "in [0, 1)", momentum);
+        if (nesterov && momentum == 0) {
+            throw UsageError("nesterov wants a momentum above 0: set momentum, for example to 0.9");
+        }
+        return;
+    }
+    if (nesterov) throw UsageError("nesterov belongs to sgd: leave it out, or choose the optimizer sgd");
+    require(is_fraction(beta1), "beta1", "in [0, 1)", beta1);
+    require(is_fraction(beta2), "beta2", "in [0, 1)", beta2);
+    require(epsilon > 0 && std::isfinite(epsilon), "epsilon", "finite and above 0", epsilon);
+}
+
+std::string_view to_string(OptimizerKind kind) {
+    return kind == OptimizerKind::sgd ? "sgd" : "adamw";
+}
+
+std::string_view to_string(WeightDecayScope scope) {
+    return scope == WeightDecayScope::all ? "all" : "weights";
+}
+
+OptimizerKind parse_optimizer_kind(std::string_view name) {
+    if (name == "sgd") return OptimizerKind::sgd;
+    if (name == "adamw") return OptimizerKind::adamw;
+    throw UsageError("unknown optimizer '" + std::string(name) + "': choose sgd or adamw");
+}
+
+WeightDecayScope parse_weight_decay_scope(std::string_view name) {
+    if (name == "all") return WeightDecayScope::all;
+    if (name == "weights") return WeightDecayScope::weights;
+    throw UsageError("unknown scope of weight decay '" + std::string(name) + "': choose all or weights");
+}
+
+template <class Scalar>
+Optimizer<Scalar>::Optimizer(const OptimizerOptions& options, Index parameters,
+                             std::span<const ParameterRange> weights)
+    : options_(options), size_(parameters) {
+    options_.validate();
+    if (parameters < 0) throw UsageError("an optimizer cannot have a negative number of parameters");
+    const auto length = static_cast<std::size_t>(parameters);
+    if (options_.kind == OptimizerKind::adamw || options_.momentum != 0) first_.assign(length, Scalar(0));
+    if (options_.kind == OptimizerKind::adamw) second_.assign(length, Scalar(0));
+
+    if (options_.decay == WeightDecayScope::all) {
+        add_segment(0, size_, options_.weight_decay);
+        return;
+    }
+    Index done = 0;
+    for (const ParameterRange& range : weights) {
+        if (range.begin < done || range.end < range.begin || range.end > size_) {
+            throw UsageError("weight decay: the range [" + std::to_string(range.begin) + ", " +
+                             std::to_string(range.end) + ") overlaps the one before it or leaves the " +
+                             std::to_string(size_) + " parameters: give ascending ranges within the array");
+        }
+        add_segment(done, range.begin, 0);
+        add_segment(range.begin, range.end, options_.weight_decay);
+        done = range.end;
+    }
+    add_segment(done, size_, 0);
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::add_segment(Index begin, Index end, double weight_decay) {
+    if (begin == end) return;
+    segments_.push_back({begin, end, weight_decay});
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step(std::span<Scalar> parameters, std::span<const Scalar> gradients,
+                             double learning_rate) {
+    if (std::ssize(parameters) != size_ || std::ssize(gradients) != size_) {
+        throw UsageError("the optimizer was made for " + std::to_string(size_) + " parameters, but is given " +
+                         std::to_string(parameters.size()) + " parameters and " +
+                         std::to_string(gradients.size()) + " gradients");
+    }
+    ++step_count_;
+    for (const Segment& segment : segments_) {
+        if (options_.kind == OptimizerKind::adamw) {
+            step_adamw(segment, parameters.data(), gradients.data(), learning_rate);
+        } else if (options_.momentum != 0) {
+            step_momentum(segment, parameters.data(), gradients.data(), learning_rate);
+        } else {
+            step_sgd(segment, parameters.data(), gradients.data(), learning_rate);
+        }
+    }
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                                 double learning_rate) {
+    const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
+    for (Index i = segment.begin; i < segment.end; ++i) {
+        parameters[i] -= rate * (gradients[i] + decay * parameters[i]);
+    }
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                                      double learning_rate) {
+    const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
+    const auto momentum = static_cast<Scalar>(options_.momentum);
+    // The first step needs no case of its own: momentum·0 + g is the g that PyTorch starts the buffer with.
+    Scalar* const buffer = first_.data();
+    if (options_.nesterov) {
+        for (Index i = segment.begin; i < segment.end; ++i) {
+            const Scalar gradient = gradients[i] + decay * parameters[i];
+            buffer[i] = momentum * buffer[i] + gradient;
+            parameters[i] -= rate * (gradient + momentum * buffer[i]);
+        }
+    } else {
+        for (Index i = segment.begin; i < segment.end; ++i) {
+            buffer[i] = momentum * buffer[i] + (gradients[i] + decay * parameters[i]);
+            parameters[i] -= rate * buffer[i];
+        }
+    }
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                                   double learning_rate) {
+    // Whatever is one number per step is computed in double, as PyTorch does, and only then narrowed.
+    const auto count = static_cast<double>(step_count_);
+    const auto rate = static_cast<Scalar>(learning_rate / (1 - std::pow(options_.beta1, count)));
+    const auto root_correction = static_cast<Scalar>(std::sqrt(1 - std::pow(options_.beta2, count)));
+    const auto kept = static_cast<Scalar>(1 - learning_rate * segment.weight_decay);
+    const auto beta1 = static_cast<Scalar>(options_.beta1), rest1 = static_cast<Scalar>(1 - options_.beta1);
+    const auto beta2 = static_cast<Scalar>(options_.beta2), rest2 = static_cast<Scalar>(1 - options_.beta2);
+    const auto epsilon = static_cast<Scalar>(options_.epsilon);
+    Scalar* const average = first_.data();
+    Scalar* const average_square = second_.data();
+    for (Index i = segment.begin; i < segment.end; ++i) {
+        const Scalar gradient = gradients[i];
+        average[i] = beta1 * average[i] + rest1 * gradient;
+        average_square[i] = beta2 * average_square[i] + rest2 * gradient * gradient;
+        const Scalar denominator = std::sqrt(average_square[i]) / root_correction + epsilon;
+        parameters[i] = kept * parameters[i] - rate * (average[i] / denominator);
+    }
+}
+
+template <class Scalar>
+std::vector<typename Optimizer<Scalar>::State> Optimizer<Scalar>::state() {
+    if (options_.kind == OptimizerKind::adamw) return {{"exp_avg", first_}, {"exp_avg_sq", second_}};
+    if (options_.momentum != 0) return {{"momentum_buffer", first_}};
+    return {};
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::set_step_count(std::int64_t count) {
+    if (count < 0) throw UsageError("the optimizer's step count cannot be negative: " + std::to_string(count));
+    step_count_ = count;
+}
+
+template class Optimizer<float>;
+template class Optimizer<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,140 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/safetensors.hpp>
+
+#include <Eigen/Core>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace lockstep {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "the arrays of the file are copied as they lie there");
+
+/// memcpy, because neither the start of the data nor an array in it need be aligned.
+template <class Stored, class Scalar>
+void convert(std::span<const std::byte> bytes, std::span<Scalar> values) {
+    if constexpr (std::is_same_v<Stored, Scalar>) {
+        if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
+    } else {
+        const std::byte* source = bytes.data();
+        for (Scalar& value : values) {
+            Stored stored;
+            std::memcpy(&stored, source, sizeof(Stored));
+            value = static_cast<Scalar>(stored);
+            source += sizeof(Stored);
+        }
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(DataType type) {
+    switch (type) {
+        case DataType::F16: return "F16";
+        case DataType::BF16: return "BF16";
+        case DataType::F32: return "F32";
+        case DataType::F64: return "F64";
+        case DataType::I64: break;
+    }
+    return "I64";
+}
+
+std::size_t size_of(DataType type) {
+    switch (type) {
+        case DataType::F16:
+        case DataType::BF16: return 2;
+        case DataType::F32: return 4;
+        case DataType::F64:
+        case DataType::I64: break;
+    }
+    return 8;
+}
+
+std::string shape_to_string(std::span<const Index> shape) {
+    std::string text = "[";
+    for (const Index extent : shape) {
+        if (text.size() > 1) text += ", ";
+        text += std::to_string(extent);
+    }
+    return text + "]";
+}
+
+bool SafetensorsFile::contains(std::string_view name) const {
+    return positions_.contains(std::string(name));
+}
+
+const TensorEntry& SafetensorsFile::at(std::string_view name) const {
+    const auto found = positions_.find(std::string(name));
+    if (found != positions_.end()) return entries_[found->second];
+
+    constexpr std::size_t shown = 40;  // a listing that still fits a screen
+    std::string listing;
+    for (std::size_t i = 0; i < std::min(shown, entries_.size()); ++i) {
+        if (i > 0) listing += ", ";
+        listing += entries_[i].name;
+    }
+    if (entries_.empty()) listing = "nothing";
+    if (entries_.size() > shown) listing += " and " + std::to_string(entries_.size() - shown) + " more";
+    throw FileError(path_.string() + ": there is no tensor '" + std::string(name) +
+                    "'; choose a model that fits the file, which holds " + listing);
+}
+
+std::vector<std::string> SafetensorsFile::names() const {
+    std::vector<std::string> names;
+    for (const TensorEntry& entry : entries_) names.push_back(entry.name);
+    return names;
+}
+
+const TensorEntry& SafetensorsFile::checked(std::string_view name, std::span<const Index> expected_shape,
+                                            std::size_t length) const {
+    const TensorEntry& entry = at(name);
+    if (!std::ranges::equal(entry.shape, expected_shape)) {
+        throw FileError(path_.string() + ": tensor '" + entry.name + "' has shape " +
+                        shape_to_string(entry.shape) + ", but " + shape_to_string(expected_shape) +
+                        " is wanted; choose a model that fits the file");
+    }
+    if (entry.bytes.size() / size_of(entry.type) != length) {
+        throw UsageError("tensor '" + entry.name + "' of shape " + shape_to_string(entry.shape) +
+                         " does not fit an array of " + std::to_string(length) + " values");
+    }
+    return entry;
+}
+
+template <class Scalar>
+void SafetensorsFile::copy_floating(std::string_view name, std::span<const Index> expected_shape,
+                                    std::span<Scalar> values) const {
+    const TensorEntry& entry = checked(name, expected_shape, values.size());
+    switch (entry.type) {
+        case DataType::F16: return convert<Eigen::half>(entry.bytes, values);
+        case DataType::BF16: return convert<Eigen::bfloat16>(entry.bytes, values);
+        case DataType::F32: return convert<float>(entry.bytes, values);
+        case DataType::F64: return convert<double>(entry.bytes, values);
+        case DataType::I64: break;
+    }
+    throw FileError(path_.string() + ": tensor '" + entry.name +
+                    "' holds integers (I64), but floating-point values are wanted; is it the right file?");
+}
+
+void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
+                              std::span<float> values) const {
+    copy_floating(name, expected_shape, values);
+}
+
+void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
+                              std::span<double> values) const {
+    copy_floating(name, expected_shape, values);
+}
+
+void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
+                              std::span<std::int64_t> values) const {
+    const TensorEntry& entry = checked(name, expected_shape, values.size());
+    if (entry.type != DataType::I64) {
+        throw FileError(path_.string() + ": tensor '" + entry.name + "' holds " +
+                        std::string(to_string(entry.type)) + ", but I64 is wanted; is it the right file?");
+    }
+    convert<std::int64_t>(entry.bytes, values);
+}
+
+}  // namespace lockstep
