@@ -1,41 +1,16 @@
 #include <lockstep/data/dataset.hpp>
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/hash.hpp>
 #include <lockstep/data/cifar.hpp>
 #include <lockstep/data/digits.hpp>
 #include <lockstep/data/idx.hpp>
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <span>
 
 namespace lockstep {
 namespace {
-
-/// Folds values into 64 bits, eight bytes at a time; guards against accidents, not against adversaries.
-class Hash {
-  public:
-    void add(std::uint64_t value) { state_ = std::rotl((state_ ^ value) * 0x9e3779b97f4a7c15ULL, 29); }
-
-    /// The length goes in too, so that where one array ends and the next starts matters.
-    void add(std::span<const std::uint8_t> bytes) {
-        add(bytes.size());
-        for (std::size_t i = 0; i < bytes.size(); i += sizeof(std::uint64_t)) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, bytes.data() + i, std::min(sizeof word, bytes.size() - i));
-            add(word);
-        }
-    }
-
-    std::uint64_t result() const {
-        const std::uint64_t value = (state_ ^ (state_ >> 31)) * 0xbf58476d1ce4e5b9ULL;
-        return value ^ (value >> 29);
-    }
-
-  private:
-    std::uint64_t state_ = 0x94d049bb133111ebULL;
-};
 
 void check_limit(const std::optional<Index>& limit, const char* option) {
     if (limit && *limit < 1)
@@ -68,13 +43,15 @@ void Dataset::keep_first(Index count) {
 }
 
 std::uint64_t Dataset::hash() const {
-    Hash hash;
-    hash.add(std::span(reinterpret_cast<const std::uint8_t*>(name.data()), name.size()));
-    for (const Index extent : {shape.height, shape.width, shape.channels, static_cast<Index>(classes)})
-        hash.add(static_cast<std::uint64_t>(extent));
-    hash.add(pixels);
-    hash.add(labels);
-    return hash.result();
+    Hash64 hash;
+    hash.add_value(static_cast<std::uint64_t>(name.size()));
+    hash.add(name);
+    for (const Index extent :
+         {shape.height, shape.width, shape.channels, static_cast<Index>(classes), size()})
+        hash.add_value(static_cast<std::int64_t>(extent));
+    hash.add(std::as_bytes(std::span(pixels)));
+    hash.add(std::as_bytes(std::span(labels)));
+    return hash.value();
 }
 
 DatasetPair load_dataset(const DatasetOptions& options) {

@@ -44,9 +44,12 @@ PenPoint operator*(double factor, PenPoint p) {
     return {factor * p.x, factor * p.y, factor * p.radius};
 }
 
-/// Nearly normal with deviation 1, in plain arithmetic: the sum of three uniforms.
+/// Nearly normal with deviation 1, in plain arithmetic: the sum of three uniforms. One statement each,
+/// because compilers may evaluate the terms of one sum in any order.
 double spread(RandomStream& random) {
-    return 2 * (random.uniform() + random.uniform() + random.uniform() - 1.5);
+    double sum = -1.5;
+    for (int i = 0; i < 3; ++i) sum += random.uniform();
+    return 2 * sum;
 }
 
 /// Weights of the uniform cubic B-spline at `t` in [0, 1) of a knot interval.
@@ -138,7 +141,7 @@ void ink_segment(Canvas& canvas, const PenPoint& a, const PenPoint& b) {
             const double ex = px - t * dx, ey = py - t * dy;
             const double radius = a.radius + t * (b.radius - a.radius);
             const double ink = std::clamp(radius + 0.5 - std::sqrt(ex * ex + ey * ey), 0.0, 1.0);
-            float& pixel = canvas[static_cast<std::size_t>(row * side + column)];
+            float& pixel = canvas[static_cast<std::size_t>(row) * side + static_cast<std::size_t>(column)];
             pixel = std::max(pixel, static_cast<float>(ink));
         }
     }
@@ -184,14 +187,13 @@ void ink_stroke(Canvas& canvas, SkeletonStroke stroke, double pen_radius, const 
 }
 
 /// One pass of the filter (share, 1 − 2·share, share) along `stride`; what leaves the image is lost.
-Canvas blurred(const Canvas& ink, float share, int stride) {
+Canvas blurred(const Canvas& ink, float share, std::size_t stride) {
     Canvas result;
-    for (int i = 0; i < side * side; ++i) {
-        const int place = stride == 1 ? i % side : i / side;
-        const float before = place > 0 ? ink[static_cast<std::size_t>(i - stride)] : 0;
-        const float after = place < side - 1 ? ink[static_cast<std::size_t>(i + stride)] : 0;
-        const auto at = static_cast<std::size_t>(i);
-        result[at] = ink[at] + share * (before - 2 * ink[at] + after);
+    for (std::size_t i = 0; i < ink.size(); ++i) {
+        const std::size_t place = stride == 1 ? i % side : i / side;
+        const float before = place > 0 ? ink[i - stride] : 0;
+        const float after = place + 1 < side ? ink[i + stride] : 0;
+        result[i] = ink[i] + share * (before - 2 * ink[i] + after);
     }
     return result;
 }
@@ -206,7 +208,7 @@ void expose(const Canvas& ink, RandomStream& random, std::uint8_t* pixels) {
             const std::uint32_t bytes = bits >> (16 * j);
             const auto sum = static_cast<float>((bytes & 0xff) + ((bytes >> 8) & 0xff));
             const float value = darkness * ink[i + j] + noise * (sum / 255.0f - 1.0f) * 2.45f;  // deviation 1
-            pixels[i + j] = static_cast<std::uint8_t>(std::clamp(value, 0.0f, 1.0f) * 255.0f + 0.5f);
+            pixels[i + j] = static_cast<std::uint8_t>(std::clamp(value, 0.0f, 1.0f) * 255.99f);
         }
     }
 }

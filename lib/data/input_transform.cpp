@@ -43,7 +43,7 @@ void InputTransform::standardize(const Dataset& train) {
         for (std::size_t channel = 0; channel < channels; ++channel)
             ++counts[channel][train.pixels[at + channel]];
 
-    const auto total = static_cast<double>(train.pixels.size() / channels);
+    const auto total = static_cast<double>(train.size() * shape_.pixels());
     for (std::size_t channel = 0; channel < channels; ++channel) {
         std::uint64_t sum = 0;
         for (std::size_t value = 0; value < 256; ++value) sum += value * counts[channel][value];

@@ -1,5 +1,6 @@
 #include <lockstep/nn/batch_norm.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace lockstep {
@@ -36,6 +37,15 @@ template <class Scalar>
 void BatchNorm<Scalar>::bind(ParameterStore<Scalar>& store) {
     norm_.bind({store.parameters.data() + gamma_offset_, store.parameters.data() + beta_offset_,
                 store.averages.data() + mean_offset_, store.averages.data() + variance_offset_});
+}
+
+template <class Scalar>
+void BatchNorm<Scalar>::initialize(std::uint64_t) {
+    std::ranges::fill(norm_.gamma(), Scalar(1));
+    std::ranges::fill(norm_.beta(), Scalar(0));
+    std::ranges::fill(norm_.running_mean(), Scalar(0));
+    std::ranges::fill(norm_.running_var(), Scalar(1));
+    norm_.set_batches_tracked(0);
 }
 
 template <class Scalar>

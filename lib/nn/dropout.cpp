@@ -27,11 +27,12 @@ template <class Scalar>
 void Dropout<Scalar>::forward(const StepContext& context, Inputs x, Outputs z) {
     const auto threshold = static_cast<std::uint32_t>(probability_ * 0x1p32);
     const Index features = this->input_shape().size();
+    // No global batch has 2⁴⁰ samples, so that the streams of two layers never meet.
+    const auto first_index = static_cast<std::uint64_t>(number_) << 40;
     for (std::size_t r = 0; r < x.size(); ++r)
         for (Index sample = 0; sample < x[r].batch; ++sample) {
-            RandomStream random(context.seed + static_cast<std::uint64_t>(number_), RandomPurpose::dropout,
-                                static_cast<std::uint64_t>(context.first_positions[r] + sample),
-                                context.step);
+            const auto position = static_cast<std::uint64_t>(context.first_positions[r] + sample);
+            RandomStream random(context.seed, RandomPurpose::dropout, first_index + position, context.step);
             for (Index i = sample * features; i < (sample + 1) * features; ++i) {
                 const bool kept = random.next_u32() >= threshold;
                 kept_[r][static_cast<std::size_t>(i)] = kept;

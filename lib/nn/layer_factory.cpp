@@ -40,7 +40,10 @@ class Factory {
         }
         if (layer.kind == "dropout") {
             expect_arguments(layer, 1, "the probability of dropping, as in 'dropout 0.1'");
-            return std::make_unique<Dropout<Scalar>>(input, number<double>(layer.arguments[0]), dropouts_++);
+            const auto probability = number<double>(layer.arguments[0]);
+            if (!(probability >= 0 && probability < 1))
+                fail("the probability must be at least 0 and less than 1");
+            return std::make_unique<Dropout<Scalar>>(input, probability, dropouts_++);
         }
         if (layer.kind == "flatten") {
             expect_arguments(layer, 0, "no argument");

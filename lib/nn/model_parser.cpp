@@ -33,8 +33,11 @@ class Parser {
         for (std::string word = next_word(); !word.empty(); word = next_word())
             layer.arguments.push_back(std::move(word));
         if (accept('{')) {
+            // The parser calls itself, and a text must not be able to exhaust the stack.
+            if (++depth_ > deepest_) fail("braces nest more than " + std::to_string(deepest_) + " deep");
             layer.body = parse_sequence();
             if (!accept('}')) fail("'}' is missing");
+            --depth_;
         }
         return layer;
     }
@@ -61,13 +64,18 @@ class Parser {
     }
 
     [[noreturn]] void fail(const std::string& what) const {
+        constexpr std::size_t longest = 500;
+        const std::string shown(text_.substr(0, longest));
         throw UsageError("model: " + what + " at character " + std::to_string(position_ + 1) + " of \"" +
-                         std::string(text_) +
+                         shown + (text_.size() > longest ? "…" : "") +
                          "\"; layers are separated by commas, as in \"linear 300, relu\"");
     }
 
+    static constexpr int deepest_ = 100;
+
     std::string_view text_;
     std::size_t position_ = 0;
+    int depth_ = 0;
 };
 
 }  // namespace

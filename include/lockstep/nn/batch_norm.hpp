@@ -23,6 +23,8 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     std::string kind() const override { return "batchnorm"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override;
     void bind(ParameterStore<Scalar>& store) override;
+    /// γ = 1, β = 0, and running averages as before the first batch.
+    void initialize(std::uint64_t seed) override;
     void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace lockstep {
@@ -28,8 +29,9 @@ struct Case {
     int replicas;
 };
 
-void PrintTo(const Case& c, std::ostream* out) {
-    *out << "N=" << c.samples << " G=" << c.global_batch << " R=" << c.replicas;
+std::string to_string(const Case& c) {
+    return "N=" + std::to_string(c.samples) + " G=" + std::to_string(c.global_batch) +
+           " R=" + std::to_string(c.replicas);
 }
 
 std::vector<Case> cases() {
@@ -40,54 +42,66 @@ std::vector<Case> cases() {
     return all;
 }
 
-class SamplerOf : public testing::TestWithParam<Case> {
-  protected:
-    Sampler make(bool shuffle) const {
-        const Case c = GetParam();
-        return Sampler({.samples = c.samples,
-                        .global_batch = c.global_batch,
-                        .replicas = c.replicas,
-                        .shuffle = shuffle});
-    }
-};
-INSTANTIATE_TEST_SUITE_P(Cases, SamplerOf, testing::ValuesIn(cases()));
+Sampler make_sampler(const Case& c, bool shuffle) {
+    return Sampler(
+        {.samples = c.samples, .global_batch = c.global_batch, .replicas = c.replicas, .shuffle = shuffle});
+}
 
-TEST_P(SamplerOf, VisitsEverySampleExactlyOnceAnEpoch) {
-    for (const bool shuffle : {false, true}) {
-        Sampler sampler = make(shuffle);
-        for (Index epoch = 0; epoch < 3; ++epoch) {
-            sampler.start_epoch(epoch);
-            std::vector<Index> samples = visited(sampler, GetParam().replicas);
-            if (shuffle) std::sort(samples.begin(), samples.end());
-            ASSERT_EQ(static_cast<Index>(samples.size()), GetParam().samples);
-            for (Index i = 0; i < GetParam().samples; ++i) ASSERT_EQ(samples[static_cast<std::size_t>(i)], i);
-        }
+void check_each_is_visited_once(const Case& c, bool shuffle) {
+    Sampler sampler = make_sampler(c, shuffle);
+    for (Index epoch = 0; epoch < 3; ++epoch) {
+        sampler.start_epoch(epoch);
+        std::vector<Index> samples = visited(sampler, c.replicas);
+        if (shuffle) std::sort(samples.begin(), samples.end());
+        ASSERT_EQ(static_cast<Index>(samples.size()), c.samples);
+        for (Index i = 0; i < c.samples; ++i) ASSERT_EQ(samples[static_cast<std::size_t>(i)], i);
     }
 }
 
-TEST_P(SamplerOf, SizesDifferByAtMostOne) {
-    const Sampler sampler = make(false);
-    const Case c = GetParam();
+TEST(Sampler, VisitsEverySampleExactlyOnceAnEpoch) {
+    for (const Case& c : cases()) {
+        SCOPED_TRACE(to_string(c));
+        check_each_is_visited_once(c, true);
+        check_each_is_visited_once(c, false);  // and in the order of the data set
+    }
+}
+
+struct Extremes {
+    Index smallest = std::numeric_limits<Index>::max();
+    Index largest = 0;
+    void add(Index value) {
+        smallest = std::min(smallest, value);
+        largest = std::max(largest, value);
+    }
+};
+
+void check_sizes(const Case& c) {
+    const Sampler sampler = make_sampler(c, false);
     EXPECT_EQ(sampler.batches(), (c.samples + c.global_batch - 1) / c.global_batch);
-    Index smallest_batch = c.samples, largest_batch = 0, largest_slice = 0;
+    Extremes batches, all_slices;
     for (Index step = 0; step < sampler.batches(); ++step) {
         const SampleRange batch = sampler.global_batch(step);
-        smallest_batch = std::min(smallest_batch, batch.size());
-        largest_batch = std::max(largest_batch, batch.size());
-        Index smallest = c.samples, largest = 0;
+        batches.add(batch.size());
+        Extremes slices;
         for (int replica = 0; replica < c.replicas; ++replica) {
-            smallest = std::min(smallest, sampler.replica_slice(step, replica).size());
-            largest = std::max(largest, sampler.replica_slice(step, replica).size());
+            slices.add(sampler.replica_slice(step, replica).size());
+            all_slices.add(sampler.replica_slice(step, replica).size());
         }
-        EXPECT_LE(largest - smallest, 1);
+        EXPECT_LE(slices.largest - slices.smallest, 1);
         EXPECT_EQ(sampler.replica_slice(step, 0).begin, batch.begin);
         EXPECT_EQ(sampler.replica_slice(step, c.replicas - 1).end, batch.end);
-        largest_slice = std::max(largest_slice, largest);
     }
-    EXPECT_LE(largest_batch - smallest_batch, 1);
-    EXPECT_GE(smallest_batch, 1);
-    EXPECT_LE(largest_batch, c.global_batch);
-    EXPECT_EQ(sampler.largest_slice(), largest_slice);
+    EXPECT_LE(batches.largest - batches.smallest, 1);
+    EXPECT_GE(batches.smallest, 1);
+    EXPECT_LE(batches.largest, c.global_batch);
+    EXPECT_EQ(sampler.largest_slice(), all_slices.largest);
+}
+
+TEST(Sampler, SizesDifferByAtMostOne) {
+    for (const Case& c : cases()) {
+        SCOPED_TRACE(to_string(c));
+        check_sizes(c);
+    }
 }
 
 TEST(Sampler, OrderIsAFunctionOfSeedAndEpochAlone) {

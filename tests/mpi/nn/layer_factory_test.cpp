@@ -1,0 +1,128 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/nn/network.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+namespace lockstep {
+namespace {
+
+Network<float> make_network(const std::string& model, Shape input) {
+    return Network<float>(parse_model(model), input, {Communicator::self(), {}, 1e-5, 0.1});
+}
+
+std::string message_of(const std::string& model, Shape input = {28, 28, 1}) {
+    try {
+        make_network(model, input);
+    } catch (const UsageError& error) {
+        return error.what();
+    }
+    return "no error";
+}
+
+TEST(LayerFactory, NamesTheLayerThatIsWrong) {
+    const std::pair<std::string, std::string> cases[] = {
+        {"linear 10, relo", "layer 1 ('relo')"},
+        {"linear", "layer 0 ('linear')"},
+        {"linear 0", "layer 0 ('linear 0')"},
+        {"linear -3", "layer 0 ('linear -3')"},
+        {"linear ten", "'ten' is not a number"},
+        {"linear 10x", "'10x' is not a number"},
+        {"linear 99999999999999999999999", "layer 0"},
+        {"linear 1e3", "'1e3' is not a number"},
+        {"linear 20000000", "layer 0"},
+        {"linear 10 20", "layer 0"},
+        {"relu 3", "layer 0 ('relu 3')"},
+        {"flatten, relu { relu }", "layer 1"},
+        {"batchnorm 3", "layer 0"},
+        {"linear 10, relu, dropout 1", "layer 2 ('dropout 1')"},
+        {"linear 10, relu, dropout nan", "layer 2 ('dropout nan')"},
+        {"linear 10, relu, dropout", "layer 2 ('dropout')"},
+    };
+    for (const auto& [model, expected] : cases)
+        EXPECT_NE(message_of(model).find(expected), std::string::npos)
+            << "model '" << model << "' gives: " << message_of(model);
+}
+
+TEST(LayerFactory, ListsTheLayersThatExist) {
+    for (const std::string kind : {"batchnorm", "dropout", "flatten", "linear", "relu"})
+        EXPECT_NE(message_of("perceptron 3").find(kind), std::string::npos);
+}
+
+TEST(LayerFactory, TakesImagesFlatWhereNoLayerNeedsThem) {
+    EXPECT_EQ(make_network("linear 10", {28, 28, 1}).input_shape(), Shape::dense(784));
+    EXPECT_EQ(make_network("batchnorm, linear 10", {28, 28, 1}).layout().parameters()[0].size, 784);
+}
+
+TEST(LayerFactory, NamesAndShapesParametersAsTorchDoes) {
+    const auto network =
+        make_network("batchnorm, linear 300, relu, dropout 0.1, batchnorm, linear 10", {28, 28, 1});
+    // From torch.nn.Sequential(BatchNorm1d(784), Linear(784, 300), ReLU(), Dropout(0.1), BatchNorm1d(300),
+    // Linear(300, 10)).state_dict().
+    const std::vector<std::pair<std::string, std::vector<Index>>> expected = {
+        {"0.weight", {784}}, {"0.bias", {784}}, {"1.weight", {300, 784}}, {"1.bias", {300}},
+        {"4.weight", {300}}, {"4.bias", {300}}, {"5.weight", {10, 300}},  {"5.bias", {10}},
+    };
+    const auto parameters = network.layout().parameters();
+    ASSERT_EQ(parameters.size(), expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(parameters[i].name, expected[i].first);
+        EXPECT_EQ(parameters[i].shape, expected[i].second);
+    }
+    const auto averages = network.layout().averages();
+    ASSERT_EQ(averages.size(), 4u);
+    EXPECT_EQ(averages[0].name, "0.running_mean");
+    EXPECT_EQ(averages[1].name, "0.running_var");
+    EXPECT_EQ(averages[3].name, "4.running_var");
+    EXPECT_EQ(averages[3].shape, std::vector<Index>{300});
+}
+
+TEST(LayerFactory, PlacesParametersSideBySideOnCacheLines) {
+    const auto network = make_network("batchnorm, linear 300, relu, linear 10", {5, 5, 1});
+    Index end = 0;
+    for (const ParameterInfo& info : network.layout().parameters()) {
+        EXPECT_EQ(info.offset % 16, 0);
+        EXPECT_GE(info.offset, end);
+        EXPECT_LT(info.offset, end + 16);
+        end = info.end();
+    }
+    EXPECT_GE(network.layout().parameter_values(), end);
+}
+
+TEST(LayerFactory, InitializesAsAFunctionOfTheSeed) {
+    auto one = make_network("linear 40, batchnorm, linear 3", {6, 6, 1});
+    auto other = make_network("linear 40, batchnorm, linear 3", {6, 6, 1});
+    one.initialize(5);
+    other.initialize(6);
+    EXPECT_FALSE(std::ranges::equal(one.parameters(), other.parameters()));
+    // What training has left behind is gone.
+    std::ranges::fill(other.parameters(), 3.0f);
+    std::ranges::fill(other.averages(), 3.0f);
+    other.batch_norms()[0]->norm().set_batches_tracked(9);
+    other.initialize(5);
+    for (const ParameterInfo& info : one.layout().parameters())
+        for (Index i = info.offset; i < info.end(); ++i)
+            ASSERT_EQ(one.parameters()[i], other.parameters()[i]) << info.name;
+    for (const ParameterInfo& info : one.layout().averages())
+        for (Index i = info.offset; i < info.end(); ++i)
+            ASSERT_EQ(one.averages()[i], info.name == "1.running_mean" ? 0 : 1) << info.name;
+    for (const ParameterInfo& info : one.layout().averages())
+        for (Index i = info.offset; i < info.end(); ++i)
+            ASSERT_EQ(one.averages()[i], other.averages()[i]) << info.name;
+    EXPECT_EQ(other.batch_norms()[0]->norm().batches_tracked(), 0);
+}
+
+TEST(LayerFactory, InitializesWeightsAsHeAndOthers) {
+    auto network = make_network("linear 400", {1, 1, 200});
+    network.initialize(1);
+    const ParameterInfo& weight = network.layout().parameters()[0];
+    double squares = 0;
+    for (Index i = weight.offset; i < weight.end(); ++i)
+        squares += network.parameters()[i] * network.parameters()[i];
+    EXPECT_NEAR(squares / static_cast<double>(weight.size), 2.0 / 200, 0.0002);
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,95 @@
+// A network gives the same bits on any number of ranks: every rank computes all replicas by itself, too, and
+// compares what it has computed as one of several.
+#include <lockstep/comm/replica_sum.hpp>
+#include <support/layer_harness.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace lockstep::test {
+namespace {
+
+template <class Scalar>
+bool same_bits(std::span<const Scalar> a, std::span<const Scalar> b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+struct Case {
+    std::string model;
+    Shape input;
+};
+
+const Case cases[] = {
+    {"batchnorm, linear 33, relu, batchnorm, dropout 0.2, linear 21, relu, batchnorm, linear 10",
+     Shape::dense(49)},
+};
+
+void expect_same_bits(const Case& test, const std::vector<Index>& batches, std::optional<int> group) {
+    SCOPED_TRACE(test.model + ", " + std::to_string(batches.size()) + " replicas, group " +
+                 std::to_string(group.value_or(0)));
+    const Communicator world(MPI_COMM_WORLD);
+    if (static_cast<int>(batches.size()) < world.size()) return;
+    LayerHarness<float> alone(test.model, test.input, batches, Communicator::self(), group);
+    LayerHarness<float> together(test.model, test.input, batches, world, group);
+    const Index size = alone.layout().parameter_values();
+    ReplicaSum<float> sum(world, together.map(), together.gradients().cover(), size, {});
+    for (int step = 0; step < 3; ++step) {
+        for (auto* harness : {&alone, &together}) {
+            harness->step.step = static_cast<std::uint64_t>(step);
+            harness->forward();
+            harness->backward();
+        }
+        sum.start();
+        sum.wait();
+        const auto first = static_cast<std::size_t>(together.hosted().begin);
+        for (std::size_t r = 0; r < together.z.size(); ++r) {
+            EXPECT_TRUE(same_bits<float>(together.z[r].values, alone.z[first + r].values)) << "outputs";
+            EXPECT_TRUE(same_bits<float>(together.dx[r].values, alone.dx[first + r].values))
+                << "input gradients";
+        }
+        const std::span<const float> mine(together.gradients().cover()[0], static_cast<std::size_t>(size));
+        const std::span<const float> reference(alone.gradients().cover()[0], static_cast<std::size_t>(size));
+        EXPECT_TRUE(same_bits(mine, reference)) << "parameter gradients";
+        for (auto* harness : {&alone, &together})
+            for (std::size_t i = 0; i < harness->parameters().size(); ++i)
+                harness->parameters()[i] -= 0.01f * harness->gradients().cover()[0][i];
+    }
+}
+
+TEST(Replicas, HaveTheSameBitsOnAnyNumberOfRanks) {
+    const std::vector<Index> even = {8, 8, 8, 8}, uneven = {5, 4, 5, 4, 4, 3},
+                             ragged = {7, 0, 3, 1, 2, 9, 1, 4};
+    for (const Case& test : cases)
+        for (const auto& batches : {even, uneven, ragged})
+            for (const std::optional<int> group : {std::optional<int>{}, std::optional<int>{2}})
+                expect_same_bits(test, batches, group);
+    for (const Case& test : cases)
+        for (const auto& batches : {even, uneven}) expect_same_bits(test, batches, 1);
+}
+
+/// Results may depend on shapes but not on where the heap happened to put a buffer.
+TEST(Replicas, HaveTheSameBitsWhereverTheirBuffersLie) {
+    for (const Case& test : cases) {
+        std::vector<LayerHarness<float>> harnesses;
+        std::vector<AlignedVector<float>> moves_the_heap;
+        for (int i = 0; i < 4; ++i) {
+            moves_the_heap.emplace_back(static_cast<std::size_t>(1 + 1777 * i));
+            auto harness = std::make_unique<LayerHarness<float>>(
+                test.model, test.input, std::vector<Index>{13, 6}, Communicator::self());
+            harness->forward();
+            harness->backward();
+            harnesses.push_back(std::move(*harness));
+        }
+        for (int i = 1; i < 4; ++i) {
+            const auto& one = harnesses[static_cast<std::size_t>(i)];
+            EXPECT_TRUE(same_bits<float>(one.z[0].values, harnesses[0].z[0].values));
+            EXPECT_TRUE(same_bits<float>(one.dx[1].values, harnesses[0].dx[1].values));
+        }
+    }
+}
+
+}  // namespace
+}  // namespace lockstep::test
