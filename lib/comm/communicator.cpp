@@ -30,7 +30,10 @@ Communicator::State::State(MPI_Comm duplicate, CommunicatorOptions chosen)
 Communicator::State::~State() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (!finalized && !failed) MPI_Comm_free(&handle);
+    if (failed)
+        keep_for_mpi(std::make_shared<MPI_Comm>(handle));
+    else if (!finalized)
+        MPI_Comm_free(&handle);
 }
 
 void Communicator::State::announce(const std::string& what) {

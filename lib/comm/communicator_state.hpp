@@ -35,7 +35,7 @@ struct Communicator::State {
     /// of messages with one tag: so what arrives next from a rank belongs to the first of these that awaits
     /// it.
     std::vector<TreeExchange*> in_flight;
-    /// After a failed exchange requests may be pending for ever: then nothing is freed any more.
+    /// After a failed exchange requests may be pending for ever: then the communicator is never freed.
     bool failed = false;
     /// Time spent in waits, all in all.
     double seconds_waited = 0;
