@@ -55,6 +55,10 @@ endfunction()
 function(lockstep_set_up_executable target)
   lockstep_set_common_flags(${target})
   target_compile_options(${target} PRIVATE ${lockstep_instruction_set})
+  if(LOCKSTEP_SANITIZE)
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/sanitizers.cpp)
+    target_link_options(${target} PRIVATE -Wl,--export-dynamic-symbol=dlclose)
+  endif()
 endfunction()
 
 # Each floor lists its sources in lib/FLOOR/CMakeLists.txt with target_sources().

@@ -2,7 +2,6 @@
 #include <lockstep/base/error.hpp>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,15 +15,21 @@ namespace {
 std::string_view hint_for(int code) {
     switch (code) {
         case ENOENT:
-        case ENOTDIR: return "create its folder first";
+        case ENOTDIR:
+            return "create its folder first";
         case EACCES:
         case EPERM:
-        case EROFS: return "choose a folder that you may write to";
+        case EROFS:
+            return "choose a folder that you may write to";
         case ENOSPC:
-        case EDQUOT: return "free some space, or choose another folder";
-        case EFBIG: return "raise the limit on file sizes (ulimit -f)";
-        case EISDIR: return "a folder of that name is in the way";
-        default: return "check the disk and the folder's permissions";
+        case EDQUOT:
+            return "free some space, or choose another folder";
+        case EFBIG:
+            return "raise the limit on file sizes (ulimit -f)";
+        case EISDIR:
+            return "a folder of that name is in the way";
+        default:
+            return "check the disk and the folder's permissions";
     }
 }
 
@@ -35,10 +40,11 @@ std::filesystem::path folder_of(const std::filesystem::path& target) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
-    // O_EXCL alone makes the name ours, also against other hosts on a shared disk. mkstemp would do as well, but
-    // for the permissions: it ignores the umask, and the file could be read by its owner only.
+    // O_EXCL alone makes the name ours, also against other hosts on a shared disk. mkstemp would do as well,
+    // but for the permissions: it ignores the umask, and the file could be read by its owner only.
     constexpr int attempts = 1000;
-    const std::string stem = "." + target_.filename().string() + "." + std::to_string(::getpid()) + ".";
+    const std::string stem =
+        std::string(".") + target_.filename().c_str() + "." + std::to_string(::getpid()) + ".";
     for (int attempt = 0; attempt < attempts; ++attempt) {
         temporary_ = folder_of(target_) / (stem + std::to_string(attempt) + ".partial");
         descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -18,18 +18,12 @@ std::uint64_t mix(std::uint64_t value) {
 
 }  // namespace
 
-RandomStream::RandomStream(std::uint64_t seed, RandomPurpose purpose, std::uint64_t index,
-                           std::uint64_t subindex) {
-    const std::uint64_t key = mix(mix(seed) + static_cast<std::uint64_t>(purpose)) ^ mix(~subindex);
-    key_ = {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};
-    counter_ = {0, 0, static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32)};
-}
-
-void RandomStream::refill() {
+std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                        std::array<std::uint32_t, 2> key) {
     constexpr std::uint64_t multiplier0 = 0xD2511F53, multiplier1 = 0xCD9E8D57;
     constexpr std::uint32_t weyl0 = 0x9E3779B9, weyl1 = 0xBB67AE85;
-    auto [c0, c1, c2, c3] = counter_;
-    auto [k0, k1] = key_;
+    auto [c0, c1, c2, c3] = counter;
+    auto [k0, k1] = key;
     for (int round = 0; round < 10; ++round) {
         const std::uint64_t product0 = multiplier0 * c0, product1 = multiplier1 * c2;
         c0 = static_cast<std::uint32_t>(product1 >> 32) ^ c1 ^ k0;
@@ -39,7 +33,18 @@ void RandomStream::refill() {
         k0 += weyl0;
         k1 += weyl1;
     }
-    block_ = {c0, c1, c2, c3};
+    return {c0, c1, c2, c3};
+}
+
+RandomStream::RandomStream(std::uint64_t seed, RandomPurpose purpose, std::uint64_t index,
+                           std::uint64_t subindex) {
+    const std::uint64_t key = mix(mix(seed) + static_cast<std::uint64_t>(purpose)) ^ mix(~subindex);
+    key_ = {static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)};
+    counter_ = {0, 0, static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32)};
+}
+
+void RandomStream::refill() {
+    block_ = philox4x32(counter_, key_);
     used_ = 0;
     if (++counter_[0] == 0) ++counter_[1];
 }
@@ -66,7 +71,8 @@ double RandomStream::normal() {
 }
 
 std::uint64_t RandomStream::below(std::uint64_t bound) {
-    const std::uint64_t rejected = (0 - bound) % bound;  // 2^64 mod bound: values below would be over-represented
+    const std::uint64_t rejected =
+        (0 - bound) % bound;  // 2^64 mod bound: values below would be over-represented
     std::uint64_t value = next_u64();
     while (value < rejected) value = next_u64();
     return value % bound;
@@ -74,9 +80,13 @@ std::uint64_t RandomStream::below(std::uint64_t bound) {
 
 std::vector<std::uint32_t> random_permutation(std::uint32_t count, RandomStream stream) {
     std::vector<std::uint32_t> order(count);
-    std::iota(order.begin(), order.end(), 0u);
-    for (std::uint32_t i = count; i > 1; --i) std::swap(order[i - 1], order[stream.below(i)]);
+    random_permutation(std::span(order), stream);
     return order;
+}
+
+void random_permutation(std::span<std::uint32_t> order, RandomStream stream) {
+    std::iota(order.begin(), order.end(), 0u);
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[stream.below(i)]);
 }
 
 }  // namespace lockstep

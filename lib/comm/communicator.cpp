@@ -5,9 +5,20 @@
 #include <lockstep/comm/deadline.hpp>
 
 #include <cmath>
+#include <mutex>
 #include <numeric>
+#include <sstream>
+#include <utility>
 
 namespace lockstep {
+namespace {
+
+/// Of the messages by which a rank tells that it has failed. The TreeExchange has tag 1, sums have 16 and
+/// more.
+constexpr int notice_tag = 2;
+constexpr int notice_bytes = 1024;
+
+}  // namespace
 
 Communicator::State::State(MPI_Comm duplicate, CommunicatorOptions chosen)
     : handle(duplicate), options(chosen) {
@@ -20,6 +31,71 @@ Communicator::State::~State() {
     int finalized = 0;
     MPI_Finalized(&finalized);
     if (!finalized && !failed) MPI_Comm_free(&handle);
+}
+
+void Communicator::State::fail(const std::string& what) {
+    // Only the first failure is news: what follows from it would bury it.
+    if (!failed) {
+        failed = true;
+        failure = what;
+        send_notices();
+    }
+    throw CommunicationError(what);
+}
+
+void Communicator::State::check_usable() const {
+    if (failed)
+        throw CommunicationError(
+            "this communicator has failed before" +
+            (failure.empty() ? std::string(": an exchange was given up half way") : " (" + failure + ")"));
+}
+
+bool Communicator::State::time_is_up(Deadline& deadline) {
+    const bool up = deadline.passed();
+    if (deadline.looked()) throw_on_notice();
+    return up;
+}
+
+void Communicator::State::send_notices() const {
+    // Short enough to be buffered by MPI: nobody here will help it on its way any more.
+    const auto text = std::make_shared<std::string>(failure.substr(0, notice_bytes));
+    keep_for_mpi(text);
+    const auto requests = std::make_shared<std::vector<MPI_Request>>();
+    keep_for_mpi(requests);
+    for (int other = 0; other < size; ++other)
+        if (other != rank)
+            MPI_Isend(text->data(), static_cast<int>(text->size()), MPI_CHAR, other, notice_tag, handle,
+                      &requests->emplace_back(MPI_REQUEST_NULL));
+}
+
+void Communicator::State::throw_on_notice() {
+    int found = 0;
+    MPI_Status status;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, notice_tag, handle, &found, &status) != MPI_SUCCESS || !found) return;
+    std::string text(notice_bytes, '\0');
+    int length = 0;
+    MPI_Get_count(&status, MPI_CHAR, &length);
+    MPI_Recv(text.data(), notice_bytes, MPI_CHAR, status.MPI_SOURCE, notice_tag, handle, MPI_STATUS_IGNORE);
+    text.resize(static_cast<std::size_t>(length));
+    failed = true;
+    failure = "rank " + std::to_string(rank) + " of " + std::to_string(size) + ": rank " +
+              std::to_string(status.MPI_SOURCE) + " has failed: " + text;
+    throw CommunicationError(failure);
+}
+
+std::string seconds_text(double seconds) {
+    std::ostringstream text;
+    text << seconds << " s";
+    return text.str();
+}
+
+void keep_for_mpi(std::shared_ptr<void> memory) {
+    // Not global state that anyone could see: a leak on purpose, which leak checkers can tell from the
+    // others.
+    static std::mutex one_at_a_time;
+    static auto* const kept = new std::vector<std::shared_ptr<void>>;
+    const std::lock_guard lock(one_at_a_time);
+    kept->push_back(std::move(memory));
 }
 
 Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
@@ -49,8 +125,14 @@ int Communicator::size() const {
 MPI_Comm Communicator::handle() const {
     return state_->handle;
 }
+double Communicator::seconds_waited() const {
+    return state_->seconds_waited;
+}
 double Communicator::timeout_seconds() const {
     return state_->options.timeout_seconds;
+}
+int Communicator::next_number() const {
+    return ++state_->numbers_given;
 }
 
 std::string Communicator::whoami() const {
@@ -68,21 +150,19 @@ void Communicator::check(int code, std::string_view what) const {
     char text[MPI_MAX_ERROR_STRING] = {};
     int length = 0;
     MPI_Error_string(code, text, &length);
-    state_->failed = true;
-    throw CommunicationError(whoami() + ": " + std::string(what) + ": " +
-                             std::string(text, static_cast<std::size_t>(length)));
+    state_->fail(whoami() + ": " + std::string(what) + ": " +
+                 std::string(text, static_cast<std::size_t>(length)));
 }
 
 void Communicator::wait(MPI_Request& request, std::string_view what) const {
+    const WaitTimer timer(state_->seconds_waited);
     Deadline deadline(timeout_seconds());
     for (int done = 0;;) {
         check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
         if (done) return;
-        if (!deadline.passed()) continue;
-        state_->failed = true;
-        throw CommunicationError(whoami() + ": " + std::string(what) + ": not every rank came within " +
-                                 std::to_string(timeout_seconds()) +
-                                 " s; one has failed, hangs, or took another way");
+        if (!state_->time_is_up(deadline)) continue;
+        state_->fail(whoami() + ": " + std::string(what) + ": not every rank came within " +
+                     seconds_text(timeout_seconds()) + "; one has failed, hangs, or took another way");
     }
 }
 

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/deadline.hpp>
 
 #include <mpi.h>
 
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace lockstep {
@@ -14,6 +17,13 @@ struct Communicator::State {
     ~State();
     State(const State&) = delete;
     State& operator=(const State&) = delete;
+
+    /// Remembers the failure, tells the other ranks, and throws CommunicationError.
+    [[noreturn]] void fail(const std::string& what);
+    /// Throws if the communicator has failed before.
+    void check_usable() const;
+    /// For loops that wait: whether the time is up. Throws CommunicationError if another rank has failed.
+    bool time_is_up(Deadline& deadline);
 
     MPI_Comm handle;
     CommunicatorOptions options;
@@ -25,6 +35,33 @@ struct Communicator::State {
     std::vector<TreeExchange*> in_flight;
     /// After a failed exchange requests may be pending for ever: then nothing is freed any more.
     bool failed = false;
+    /// Time spent in waits, all in all.
+    double seconds_waited = 0;
+    std::string failure;
+    int numbers_given = 0;
+
+  private:
+    void throw_on_notice();
+    void send_notices() const;
 };
+
+/// Adds the time of its life to a sum.
+class WaitTimer {
+  public:
+    explicit WaitTimer(double& sum) : sum_(sum), start_(MPI_Wtime()) {}
+    ~WaitTimer() { sum_ += MPI_Wtime() - start_; }
+    WaitTimer(const WaitTimer&) = delete;
+    WaitTimer& operator=(const WaitTimer&) = delete;
+
+  private:
+    double& sum_;
+    double start_;
+};
+
+/// "2.5 s", for errors.
+std::string seconds_text(double seconds);
+
+/// Keeps memory to the end of the program: what MPI may still read or write after an exchange was given up.
+void keep_for_mpi(std::shared_ptr<void> memory);
 
 }  // namespace lockstep

@@ -5,6 +5,7 @@
 #include <lockstep/comm/replica_sum.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <type_traits>
 
 namespace lockstep {
@@ -58,8 +59,11 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
 
 template <class Scalar>
 ReplicaSum<Scalar>::~ReplicaSum() {
+    if (stage_ == Stage::idle || stage_ == Stage::done) return;
     // Given up half way: MPI may still write to our buffers and must keep its communicator.
-    if (stage_ != Stage::idle && stage_ != Stage::done) communicator_.state_->failed = true;
+    communicator_.state_->failed = true;
+    keep_for_mpi(std::make_shared<AlignedVector<Scalar>>(std::move(received_)));
+    keep_for_mpi(std::make_shared<std::vector<MPI_Request>>(std::move(requests_)));
 }
 
 template <class Scalar>
@@ -114,6 +118,7 @@ void ReplicaSum<Scalar>::start() {
     const int me = communicator_.rank(), ranks = communicator_.size();
     if (stage_ != Stage::idle && stage_ != Stage::done)
         throw UsageError("a replica sum was started again before it had ended");
+    communicator_.state_->check_usable();
     requests_.clear();
     if (options_.reduction == Reduction::fast) {
         for (std::size_t k = 1; k < cover_.size(); ++k) add(cover_[0], cover_[0], cover_[k], count_);
@@ -186,14 +191,14 @@ void ReplicaSum<Scalar>::start_gathering() {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::wait() {
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll()) {
-        if (!deadline.passed()) continue;
-        communicator_.state_->failed = true;
-        throw CommunicationError(communicator_.whoami() + ": reducing gradients (part " +
-                                 std::to_string(options_.number) + "): not every rank came within " +
-                                 std::to_string(communicator_.timeout_seconds()) +
-                                 " s; one has failed, hangs, or took another way");
+        if (!communicator_.state_->time_is_up(deadline)) continue;
+        communicator_.state_->fail(communicator_.whoami() + ": reducing gradients (part " +
+                                   std::to_string(options_.number) + "): not every rank came within " +
+                                   seconds_text(communicator_.timeout_seconds()) +
+                                   "; one has failed, hangs, or took another way");
     }
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
+#include <memory>
 
 namespace lockstep {
 namespace {
@@ -80,6 +81,9 @@ TreeExchange::~TreeExchange() {
     auto& queue = communicator_.state_->in_flight;
     queue.erase(std::remove(queue.begin(), queue.end(), this), queue.end());
     communicator_.state_->failed = true;
+    keep_for_mpi(std::make_shared<AlignedVector<std::byte>>(std::move(message_)));
+    keep_for_mpi(std::make_shared<std::vector<Peer>>(std::move(peers_)));
+    keep_for_mpi(std::make_shared<std::vector<MPI_Request>>(std::move(sends_)));
 }
 
 double* TreeExchange::slot(int k) {
@@ -93,6 +97,7 @@ void TreeExchange::push(int i) {
 }
 
 void TreeExchange::start(const ExchangeLabel& label) {
+    communicator_.state_->check_usable();
     if (under_way_)
         throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     if (peers_.empty()) {
@@ -176,26 +181,27 @@ void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) co
     ExchangeLabel mine;
     std::memcpy(static_cast<void*>(&mine), message_.data(), sizeof mine);
     if (mine == theirs) return;
-    communicator_.state_->failed = true;
-    throw CommunicationError(communicator_.whoami() + ": ranks disagree: rank " +
-                             std::to_string(communicator_.rank()) + " is at " + mine.to_string() + "; rank " +
-                             std::to_string(peer.rank) + " is at " + theirs.to_string() +
-                             ". All ranks must call the same layers in the same order");
+    communicator_.state_->fail(communicator_.whoami() + ": ranks disagree: rank " +
+                               std::to_string(communicator_.rank()) + " is at " + mine.to_string() +
+                               "; rank " + std::to_string(peer.rank) + " is at " + theirs.to_string() +
+                               ". All ranks must call the same layers in the same order");
 }
 
 void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes) const {
-    communicator_.state_->failed = true;
-    AlignedVector<std::byte> unexpected(
+    const auto unexpected = std::make_shared<AlignedVector<std::byte>>(
         static_cast<std::size_t>(std::max(bytes, int{sizeof(ExchangeLabel)})));
-    communicator_.check(MPI_Mrecv(unexpected.data(), bytes, MPI_BYTE, &message, MPI_STATUS_IGNORE),
+    keep_for_mpi(unexpected);
+    MPI_Request request = MPI_REQUEST_NULL;
+    communicator_.check(MPI_Imrecv(unexpected->data(), bytes, MPI_BYTE, &message, &request),
                         "receiving statistics");
+    communicator_.wait(request, "receiving statistics");
     ExchangeLabel theirs;
-    std::memcpy(static_cast<void*>(&theirs), unexpected.data(), sizeof theirs);
+    std::memcpy(static_cast<void*>(&theirs), unexpected->data(), sizeof theirs);
     check_label(peer, theirs);
-    throw CommunicationError(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
-                             std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
-                             " are due, at " + theirs.to_string() +
-                             ": the ranks have different numbers of replicas");
+    communicator_.state_->fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
+                               std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
+                               " are due, at " + theirs.to_string() +
+                               ": the ranks have different numbers of replicas");
 }
 
 void TreeExchange::fail_on_time() const {
@@ -204,18 +210,19 @@ void TreeExchange::fail_on_time() const {
     std::string who;
     for (const Peer& peer : peers_)
         if (!peer.arrived) who += (who.empty() ? "" : ", ") + std::to_string(peer.rank);
-    communicator_.state_->failed = true;
-    throw CommunicationError(
-        communicator_.whoami() + ": time-out after " + std::to_string(communicator_.timeout_seconds()) +
-        " s at " + mine.to_string() +
+    communicator_.state_->fail(
+        communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
+        " at " + mine.to_string() +
         (who.empty() ? ": what was sent here is not received" : ": nothing came from rank " + who) +
         ". That rank has failed, hangs, or does not call this layer");
 }
 
 double* TreeExchange::wait() {
+    if (poll()) return result_;
+    const WaitTimer timer(communicator_.state_->seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll())
-        if (deadline.passed()) fail_on_time();
+        if (communicator_.state_->time_is_up(deadline)) fail_on_time();
     return result_;
 }
 

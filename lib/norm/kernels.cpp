@@ -88,7 +88,8 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, dou
     for (Index c = 0; c < channels; ++c) {
         const double s1 = result.mean()[c], s2 = result.m2()[c];
         result.mean()[c] = static_cast<double>(x[c * stride]) + s1 / count;
-        result.m2()[c] = std::max(0.0, s2 - s1 * s1 / count);
+        // In this order of arguments a NaN stays one.
+        result.m2()[c] = std::max(s2 - s1 * s1 / count, 0.0);
     }
 }
 

@@ -33,8 +33,8 @@ constexpr std::array<std::pair<const char*, double EpochMetrics::*>, 7> epoch_fi
     {"communication_seconds", &EpochMetrics::communication_seconds},
 }};
 
-/// One line in a fixed buffer, large enough for every field at its longest. Not printf, which writes a decimal
-/// comma in a program that has set such a locale.
+/// One line in a fixed buffer, large enough for every field at its longest. Not printf, which writes a
+/// decimal comma in a program that has set such a locale.
 class LineBuffer {
   public:
     void append(std::string_view text) { end_ = std::copy(text.begin(), text.end(), end_); }
@@ -99,7 +99,8 @@ void for_each_line(const std::filesystem::path& path,
             parsed = parse_line(text);
         } catch (const std::exception& error) {
             throw FileError(path.string() + ": line " + std::to_string(number) +
-                            " is not a line of a metrics file (" + error.what() + "); mend or delete the file");
+                            " is not a line of a metrics file (" + error.what() +
+                            "); mend or delete the file");
         }
         take(text, *parsed);
     }

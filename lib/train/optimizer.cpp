@@ -94,9 +94,9 @@ template <class Scalar>
 void Optimizer<Scalar>::step(std::span<Scalar> parameters, std::span<const Scalar> gradients,
                              double learning_rate) {
     if (std::ssize(parameters) != size_ || std::ssize(gradients) != size_) {
-        throw UsageError("the optimizer was made for " + std::to_string(size_) + " parameters, but is given " +
-                         std::to_string(parameters.size()) + " parameters and " +
-                         std::to_string(gradients.size()) + " gradients");
+        throw UsageError("the optimizer was made for " + std::to_string(size_) +
+                         " parameters, but is given " + std::to_string(parameters.size()) +
+                         " parameters and " + std::to_string(gradients.size()) + " gradients");
     }
     ++step_count_;
     for (const Segment& segment : segments_) {
@@ -171,7 +171,8 @@ std::vector<typename Optimizer<Scalar>::State> Optimizer<Scalar>::state() {
 
 template <class Scalar>
 void Optimizer<Scalar>::set_step_count(std::int64_t count) {
-    if (count < 0) throw UsageError("the optimizer's step count cannot be negative: " + std::to_string(count));
+    if (count < 0)
+        throw UsageError("the optimizer's step count cannot be negative: " + std::to_string(count));
     step_count_ = count;
 }
 

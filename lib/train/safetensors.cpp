@@ -10,7 +10,8 @@
 namespace lockstep {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the arrays of the file are copied as they lie there");
+static_assert(std::endian::native == std::endian::little,
+              "the arrays of the file are copied as they lie there");
 
 /// memcpy, because neither the start of the data nor an array in it need be aligned.
 template <class Stored, class Scalar>
@@ -32,22 +33,30 @@ void convert(std::span<const std::byte> bytes, std::span<Scalar> values) {
 
 std::string_view to_string(DataType type) {
     switch (type) {
-        case DataType::F16: return "F16";
-        case DataType::BF16: return "BF16";
-        case DataType::F32: return "F32";
-        case DataType::F64: return "F64";
-        case DataType::I64: break;
+        case DataType::float16:
+            return "F16";
+        case DataType::bfloat16:
+            return "BF16";
+        case DataType::float32:
+            return "F32";
+        case DataType::float64:
+            return "F64";
+        case DataType::int64:
+            break;
     }
     return "I64";
 }
 
 std::size_t size_of(DataType type) {
     switch (type) {
-        case DataType::F16:
-        case DataType::BF16: return 2;
-        case DataType::F32: return 4;
-        case DataType::F64:
-        case DataType::I64: break;
+        case DataType::float16:
+        case DataType::bfloat16:
+            return 2;
+        case DataType::float32:
+            return 4;
+        case DataType::float64:
+        case DataType::int64:
+            break;
     }
     return 8;
 }
@@ -107,11 +116,16 @@ void SafetensorsFile::copy_floating(std::string_view name, std::span<const Index
                                     std::span<Scalar> values) const {
     const TensorEntry& entry = checked(name, expected_shape, values.size());
     switch (entry.type) {
-        case DataType::F16: return convert<Eigen::half>(entry.bytes, values);
-        case DataType::BF16: return convert<Eigen::bfloat16>(entry.bytes, values);
-        case DataType::F32: return convert<float>(entry.bytes, values);
-        case DataType::F64: return convert<double>(entry.bytes, values);
-        case DataType::I64: break;
+        case DataType::float16:
+            return convert<Eigen::half>(entry.bytes, values);
+        case DataType::bfloat16:
+            return convert<Eigen::bfloat16>(entry.bytes, values);
+        case DataType::float32:
+            return convert<float>(entry.bytes, values);
+        case DataType::float64:
+            return convert<double>(entry.bytes, values);
+        case DataType::int64:
+            break;
     }
     throw FileError(path_.string() + ": tensor '" + entry.name +
                     "' holds integers (I64), but floating-point values are wanted; is it the right file?");
@@ -130,7 +144,7 @@ void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expe
 void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
                               std::span<std::int64_t> values) const {
     const TensorEntry& entry = checked(name, expected_shape, values.size());
-    if (entry.type != DataType::I64) {
+    if (entry.type != DataType::int64) {
         throw FileError(path_.string() + ": tensor '" + entry.name + "' holds " +
                         std::string(to_string(entry.type)) + ", but I64 is wanted; is it the right file?");
     }

@@ -28,13 +28,14 @@ struct Extent {
 
 std::optional<DataType> find_type(std::string_view name) {
     for (const DataType type :
-         {DataType::F16, DataType::BF16, DataType::F32, DataType::F64, DataType::I64}) {
+         {DataType::float16, DataType::bfloat16, DataType::float32, DataType::float64, DataType::int64}) {
         if (name == to_string(type)) return type;
     }
     return std::nullopt;
 }
 
-/// Looks over the parser's shoulder for what the parsed value no longer shows, or for what would make it huge.
+/// Looks over the parser's shoulder for what the parsed value no longer shows, or for what would make it
+/// huge.
 class HeaderWatch {
   public:
     /// Throws std::invalid_argument; the caller knows the file's name.
@@ -53,7 +54,8 @@ class HeaderWatch {
                 }
                 break;
             }
-            default: break;
+            default:
+                break;
         }
         return true;
     }
@@ -113,7 +115,8 @@ class SafetensorsReader {
     Json parse_header() {
         const std::span<const std::byte> content(file_.content_);
         if (content.size() < prefix_bytes) {
-            fail("it has " + std::to_string(content.size()) + " bytes, fewer than the 8 of the header's length");
+            fail("it has " + std::to_string(content.size()) +
+                 " bytes, fewer than the 8 of the header's length");
         }
         std::uint64_t length = 0;
         for (std::size_t i = prefix_bytes; i-- > 0;) {
@@ -203,14 +206,15 @@ class SafetensorsReader {
         }
         const Extent extent{value[0].get<std::uint64_t>(), value[1].get<std::uint64_t>()};
         if (extent.begin > extent.end || extent.end > data_.size()) {
-            fail(name, "its data_offsets [" + std::to_string(extent.begin) + ", " + std::to_string(extent.end) +
-                           "] leave the " + std::to_string(data_.size()) + " bytes of data");
+            fail(name, "its data_offsets [" + std::to_string(extent.begin) + ", " +
+                           std::to_string(extent.end) + "] leave the " + std::to_string(data_.size()) +
+                           " bytes of data");
         }
         return extent;
     }
 
-    /// Sorts the entries by their data and checks that they tile it, as the format demands: a byte that belongs to
-    /// no array, or to two, means that header and data are not of one piece.
+    /// Sorts the entries by their data and checks that they tile it, as the format demands: a byte that
+    /// belongs to no array, or to two, means that header and data are not of one piece.
     void place_entries() {
         std::ranges::sort(file_.entries_, [](const TensorEntry& a, const TensorEntry& b) {
             return std::pair(a.bytes.data(), a.bytes.size()) < std::pair(b.bytes.data(), b.bytes.size());

@@ -33,16 +33,16 @@ std::string header_text(std::span<const TensorEntry* const> entries,
     std::size_t begin = 0;
     for (const TensorEntry* entry : entries) {
         const std::size_t end = begin + entry->bytes.size();
-        header[entry->name] = {{"dtype", to_string(entry->type)},
-                               {"shape", entry->shape},
-                               {"data_offsets", {begin, end}}};
+        header[entry->name] = {
+            {"dtype", to_string(entry->type)}, {"shape", entry->shape}, {"data_offsets", {begin, end}}};
         begin = end;
     }
     std::string text;
     try {
         text = header.dump();
     } catch (const OrderedJson::type_error& error) {
-        throw UsageError(std::string("names and metadata of a .safetensors file must be UTF-8: ") + error.what());
+        throw UsageError(std::string("names and metadata of a .safetensors file must be UTF-8: ") +
+                         error.what());
     }
     text.resize((text.size() + 7) / 8 * 8, ' ');
     return text;
@@ -51,20 +51,22 @@ std::string header_text(std::span<const TensorEntry* const> entries,
 }  // namespace
 
 void SafetensorsWriter::add(std::string name, std::vector<Index> shape, std::span<const float> values) {
-    add_bytes(std::move(name), DataType::F32, std::move(shape), std::as_bytes(values));
+    add_bytes(std::move(name), DataType::float32, std::move(shape), std::as_bytes(values));
 }
 
 void SafetensorsWriter::add(std::string name, std::vector<Index> shape, std::span<const double> values) {
-    add_bytes(std::move(name), DataType::F64, std::move(shape), std::as_bytes(values));
+    add_bytes(std::move(name), DataType::float64, std::move(shape), std::as_bytes(values));
 }
 
-void SafetensorsWriter::add(std::string name, std::vector<Index> shape, std::span<const std::int64_t> values) {
-    add_bytes(std::move(name), DataType::I64, std::move(shape), std::as_bytes(values));
+void SafetensorsWriter::add(std::string name, std::vector<Index> shape,
+                            std::span<const std::int64_t> values) {
+    add_bytes(std::move(name), DataType::int64, std::move(shape), std::as_bytes(values));
 }
 
 void SafetensorsWriter::add_bytes(std::string name, DataType type, std::vector<Index> shape,
                                   std::span<const std::byte> bytes) {
-    if (name == "__metadata__") throw UsageError("a tensor cannot be called __metadata__: choose another name");
+    if (name == "__metadata__")
+        throw UsageError("a tensor cannot be called __metadata__: choose another name");
     if (!names_.insert(name).second) throw UsageError("there are two tensors called '" + name + "'");
     const std::size_t count = bytes.size() / size_of(type);
     if (element_count(shape) != count) {
@@ -81,11 +83,13 @@ void SafetensorsWriter::set_metadata(std::string key, std::string value) {
 void SafetensorsWriter::write(const std::filesystem::path& path) const {
     std::vector<const TensorEntry*> entries;
     for (const TensorEntry& entry : entries_) entries.push_back(&entry);
-    std::ranges::stable_partition(entries, [](const TensorEntry* entry) { return size_of(entry->type) == 8; });
+    std::stable_partition(entries.begin(), entries.end(),
+                          [](const TensorEntry* entry) { return size_of(entry->type) == 8; });
 
     const std::string header = header_text(entries, metadata_);
     std::array<std::byte, 8> length{};
-    for (std::size_t i = 0; i < length.size(); ++i) length[i] = static_cast<std::byte>(header.size() >> (8 * i));
+    for (std::size_t i = 0; i < length.size(); ++i)
+        length[i] = static_cast<std::byte>(header.size() >> (8 * i));
 
     AtomicFile file(path);
     file.write(length);

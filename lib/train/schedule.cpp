@@ -30,9 +30,12 @@ void validate(const ScheduleOptions& options) {
 
 std::string_view to_string(ScheduleKind kind) {
     switch (kind) {
-        case ScheduleKind::cosine: return "cosine";
-        case ScheduleKind::step: return "step";
-        case ScheduleKind::constant: break;
+        case ScheduleKind::cosine:
+            return "cosine";
+        case ScheduleKind::step:
+            return "step";
+        case ScheduleKind::constant:
+            break;
     }
     return "constant";
 }
@@ -65,12 +68,14 @@ double Schedule::warmup_at(double position) const {
 
 double Schedule::shape_at(double position) const {
     switch (options_.kind) {
-        case ScheduleKind::constant: return 1;
+        case ScheduleKind::constant:
+            return 1;
         case ScheduleKind::step: {
             const auto passed = std::upper_bound(drops_.begin(), drops_.end(), position) - drops_.begin();
             return std::pow(options_.step_factor, static_cast<double>(passed));
         }
-        case ScheduleKind::cosine: break;
+        case ScheduleKind::cosine:
+            break;
     }
     const double warmup = options_.warmup_epochs, epochs = static_cast<double>(options_.epochs);
     if (position < warmup) return 1;

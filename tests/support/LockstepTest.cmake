@@ -5,12 +5,6 @@
 include(GoogleTest)
 
 set(lockstep_mpirun ${PROJECT_SOURCE_DIR}/tests/support/mpirun)
-set(lockstep_test_environment
-  # Ends on the first finding with a report; what MPI itself leaves behind is listed in lsan.supp.
-  ASAN_OPTIONS=abort_on_error=0:detect_leaks=1
-  LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0
-  UBSAN_OPTIONS=print_stacktrace=1)
-
 # The sanitizers slow a program down by a small factor; so do the time-outs stretch.
 if(LOCKSTEP_SANITIZE)
   set(lockstep_time_factor 4)
@@ -38,7 +32,7 @@ function(lockstep_add_unit_test name)
     TEST_PREFIX ${name}.
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${seconds} LABELS unit ENVIRONMENT "${lockstep_test_environment}")
+    PROPERTIES TIMEOUT ${seconds} LABELS unit)
 endfunction()
 
 # Tests that run alike on several ranks; one ctest entry for each number of ranks, named EXECUTABLE.ranks_N.
@@ -64,7 +58,6 @@ function(lockstep_add_mpi_test name)
     add_test(NAME ${name}.ranks_${ranks}
       COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n ${ranks} $<TARGET_FILE:${name}> ${test_ARGUMENTS})
     set_tests_properties(${name}.ranks_${ranks} PROPERTIES
-      TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "mpi;ranks_${ranks}"
-      ENVIRONMENT "${lockstep_test_environment}")
+      TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "mpi;ranks_${ranks}")
   endforeach()
 endfunction()

@@ -1,5 +1,5 @@
-// The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so that a
-// test that fails on one rank fails, and fails on all of them.
+// The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so
+// that a test that fails on one rank fails, and fails on all of them.
 #include <gtest/gtest.h>
 #include <mpi.h>
 
@@ -15,8 +15,8 @@ int rank_in(MPI_Comm communicator) {
     return rank;
 }
 
-/// Says on which rank a check failed. GoogleTest's own printer speaks on rank 0 only, so the other ranks print the
-/// whole failure, in one write, lest the lines of two ranks mingle.
+/// Says on which rank a check failed. GoogleTest's own printer speaks on rank 0 only, so the other ranks
+/// print the whole failure, in one write, lest the lines of two ranks mingle.
 class FailurePrinter : public testing::EmptyTestEventListener {
   public:
     explicit FailurePrinter(int rank) : rank_(rank) {}
@@ -26,8 +26,8 @@ class FailurePrinter : public testing::EmptyTestEventListener {
         std::string text = "[ rank " + std::to_string(rank_) + " ] ";
         if (rank_ != 0) {
             const char* file = result.file_name() ? result.file_name() : "(unknown file)";
-            text += std::string(file) + ":" + std::to_string(result.line_number()) + ": Failure in " + test_ + "\n" +
-                    result.message() + "\n";
+            text += std::string(file) + ":" + std::to_string(result.line_number()) + ": Failure in " + test_ +
+                    "\n" + result.message() + "\n";
         }
         std::fwrite(text.data(), 1, text.size(), stdout);
         std::fflush(stdout);
@@ -65,11 +65,12 @@ class ResultAgreement : public testing::EmptyTestEventListener {
     MPI_Comm communicator_ = MPI_COMM_NULL;
 };
 
-/// Result events reach listeners in order, end events in reverse order: the agreement comes before the printer
-/// reports how the test has ended.
+/// Result events reach listeners in order, end events in reverse order: the agreement comes before the
+/// printer reports how the test has ended.
 void install_listeners(int rank) {
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
-    std::unique_ptr<testing::TestEventListener> printer(listeners.Release(listeners.default_result_printer()));
+    std::unique_ptr<testing::TestEventListener> printer(
+        listeners.Release(listeners.default_result_printer()));
     listeners.Append(new FailurePrinter(rank));
     if (rank == 0) listeners.Append(printer.release());
     listeners.Append(new ResultAgreement);

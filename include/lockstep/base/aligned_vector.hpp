@@ -18,10 +18,10 @@ struct AlignedAllocator {
     AlignedAllocator(const AlignedAllocator<U>&) noexcept {}
 
     T* allocate(std::size_t count) {
-        return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{cache_line_bytes}));
+        return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{cache_line_bytes}));
     }
     void deallocate(T* pointer, std::size_t) noexcept {
-        ::operator delete(pointer, std::align_val_t{cache_line_bytes});
+        ::operator delete (pointer, std::align_val_t{cache_line_bytes});
     }
 
     friend bool operator==(const AlignedAllocator&, const AlignedAllocator&) { return true; }

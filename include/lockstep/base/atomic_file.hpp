@@ -12,8 +12,8 @@ namespace lockstep {
 
 /// Writes beside its target, in the same folder, and takes the target's place on commit().
 ///
-/// Until then the target is untouched: a reader, or a run that resumes after a crash, sees the old file or the
-/// new one. Without a commit the destructor removes what was written.
+/// Until then the target is untouched: a reader, or a run that resumes after a crash, sees the old file or
+/// the new one. Without a commit the destructor removes what was written.
 class LOCKSTEP_EXPORT AtomicFile {
   public:
     /// Creates the temporary file. Throws FileError where the folder is missing or may not be written.

@@ -1,7 +1,7 @@
 /// A fast 64-bit hash of a sequence of bytes, for fingerprints and for comparing what ranks hold.
 ///
-/// Not cryptographic: it tells accidents apart, not attacks. The bytes are read as little-endian 64-bit words w,
-/// the last one filled up with zeros; with odd constants A, B, C and the number n of bytes,
+/// Not cryptographic: it tells accidents apart, not attacks. The bytes are read as little-endian 64-bit words
+/// w, the last one filled up with zeros; with odd constants A, B, C and the number n of bytes,
 ///
 ///     h ← rotate_left(h ⊕ (rotate_left(w·A, 31)·B), 27)·5 + C  for each word,   value = finalize(h ⊕ n)
 ///
@@ -30,10 +30,8 @@ class LOCKSTEP_EXPORT Hash64 {
 
     /// The bytes of one number or enumerator, as they lie in memory.
     template <class T>
-        requires std::is_arithmetic_v<T> || std::is_enum_v<T>
-    void add_value(T value) {
-        add(std::as_bytes(std::span<const T, 1>(&value, 1)));
-    }
+    requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+    void add_value(T value) { add(std::as_bytes(std::span<const T, 1>(&value, 1))); }
 
     /// The hash of everything added so far; more may follow.
     std::uint64_t value() const;

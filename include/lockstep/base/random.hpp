@@ -9,9 +9,14 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace lockstep {
+
+/// The bijection under every stream: Philox4x32 with 10 rounds.
+LOCKSTEP_EXPORT std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                        std::array<std::uint32_t, 2> key);
 
 /// What a stream is for; streams of different purposes are independent.
 enum class RandomPurpose : std::uint32_t {
@@ -56,5 +61,9 @@ class LOCKSTEP_EXPORT RandomStream {
 
 /// A uniformly random permutation of 0 … count − 1 (Fisher–Yates).
 LOCKSTEP_EXPORT std::vector<std::uint32_t> random_permutation(std::uint32_t count, RandomStream stream);
+
+/// The same permutation of 0 … order.size() − 1 written over `order`, whatever that held; allocates nothing.
+/// At most 2³² elements.
+LOCKSTEP_EXPORT void random_permutation(std::span<std::uint32_t> order, RandomStream stream);
 
 }  // namespace lockstep

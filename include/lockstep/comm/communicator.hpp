@@ -27,6 +27,10 @@ struct CommunicatorOptions {
 /// Construction from an MPI_Comm is collective over it and duplicates it, so that no message of ours can meet
 /// one of the caller's. Copies of the handle share that one duplicate, which is freed with the last of them
 /// (or left alone where MPI is finalized already). MPI must be initialized; it is never initialized here.
+///
+/// A rank whose exchange fails tells all others, so that whoever waits on this communicator fails with the
+/// same words instead of waiting for its time-out. A communicator that has failed stays so: make a new one.
+/// Layers that are to notice each other's mistakes (a wrong order, say) share one Communicator.
 class LOCKSTEP_EXPORT Communicator {
   public:
     explicit Communicator(MPI_Comm parent, CommunicatorOptions options = {});
@@ -37,6 +41,8 @@ class LOCKSTEP_EXPORT Communicator {
     int size() const;
     MPI_Comm handle() const;
     double timeout_seconds() const;
+    /// How long this rank has waited for others in exchanges over this communicator, all in all.
+    double seconds_waited() const;
 
     /// As MPI_Comm_split: collective; one new communicator for each color, ranks ordered by key.
     Communicator split(int color, int key) const;
@@ -51,6 +57,9 @@ class LOCKSTEP_EXPORT Communicator {
 
     /// Throws CommunicationError with MPI's own words if `code` is an error.
     void check(int code, std::string_view what) const;
+
+    /// 1, 2, 3 … at each call: names what has no name, alike on ranks that ask alike.
+    int next_number() const;
 
     /// What precedes an error's text: "rank 3 of 8".
     std::string whoami() const;

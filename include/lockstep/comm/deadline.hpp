@@ -11,14 +11,18 @@ class LOCKSTEP_EXPORT Deadline {
   public:
     explicit Deadline(double seconds);
 
-    /// Looks at the clock only once in a while: a poll that finds nothing costs a few nanoseconds more.
+    /// Looks at the clock only once in a while: a poll that finds nothing costs a nanosecond more.
     bool passed() {
         if (++polls_ % polls_per_look != 0) return false;
         return std::chrono::steady_clock::now() > end_;
     }
 
+    /// Whether the last passed() did look: the time for whatever else need not be asked at every poll.
+    bool looked() const { return polls_ % polls_per_look == 0; }
+
   private:
-    static constexpr unsigned polls_per_look = 256;
+    // Where ranks share a core each poll that finds nothing gives the core away, for a millisecond or more.
+    static constexpr unsigned polls_per_look = 32;
 
     std::chrono::steady_clock::time_point end_;
     unsigned polls_ = 0;

@@ -38,7 +38,8 @@ class LOCKSTEP_EXPORT ReplicaSum {
     };
 
     /// `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
-    /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's.
+    /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's;
+    /// after a CommunicationError MPI may touch them to the end of the program.
     ReplicaSum(const Communicator& communicator, const ReplicaMap& map, std::vector<Scalar*> cover,
                Index count, Options options);
     ~ReplicaSum();

@@ -44,15 +44,15 @@ struct BatchNormOptions {
     bool track_running_averages = true;
     RunningUpdate running_update = RunningUpdate::automatic;
     /// Named in errors. Empty: "layer".
-    std::string name;
+    std::string name = {};
 };
 
 /// How the replicas are spread and grouped.
 struct ReplicaPlacement {
     /// R logical workers, in contiguous blocks over the ranks; std::nullopt: one on each rank.
-    std::optional<int> replicas;
+    std::optional<int> replicas = std::nullopt;
     /// K neighbouring replicas share their statistics; std::nullopt: all of them.
-    std::optional<int> group;
+    std::optional<int> group = std::nullopt;
 };
 
 /// What backward needs from forward: the moments of the statistics groups that this rank takes part in.

@@ -40,12 +40,13 @@ struct EpochMetrics {
 /// Writes the file of one run. Steps are buffered and reach the file at the end of their epoch at the latest.
 class LOCKSTEP_EXPORT MetricsWriter {
   public:
-    /// Starts an empty file; one that is there already is replaced. Throws FileError where that cannot be done.
+    /// Starts an empty file; one that is there already is replaced. Throws FileError where that cannot be
+    /// done.
     static MetricsWriter start(const std::filesystem::path& path);
 
-    /// Continues the file of a run whose last complete epoch is `last_epoch`: lines of later epochs, and a last
-    /// line torn by a crash, are dropped. A missing file is started.
-    /// Throws FileError, naming the line, where any other line is not one of a metrics file.
+    /// Continues the file of a run whose last complete epoch is `last_epoch`: lines of later epochs, and a
+    /// last line torn by a crash, are dropped. A missing file is started. Throws FileError, naming the line,
+    /// where any other line is not one of a metrics file.
     static MetricsWriter resume(const std::filesystem::path& path, Index last_epoch);
 
     /// Allocates nothing after the first. Throws FileError where the disk is full.
@@ -53,7 +54,8 @@ class LOCKSTEP_EXPORT MetricsWriter {
     /// The same, and flushes, so that whoever follows the file sees the epoch.
     void write(const EpochMetrics& metrics);
 
-    /// Hands everything written to the operating system. The destructor does so too, but cannot report a failure.
+    /// Hands everything written to the operating system. The destructor does so too, but cannot report a
+    /// failure.
     void flush();
 
   private:
@@ -76,7 +78,8 @@ struct Metrics {
 };
 
 /// Reads a file, also that of a run under way: a torn last line is left out.
-/// Throws FileError, naming the line, where the file is missing or any other line is not one of a metrics file.
+/// Throws FileError, naming the line, where the file is missing or any other line is not one of a metrics
+/// file.
 LOCKSTEP_EXPORT Metrics read_metrics(const std::filesystem::path& path);
 
 }  // namespace lockstep

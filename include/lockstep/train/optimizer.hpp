@@ -3,8 +3,8 @@
 /// The update rules are exactly those of torch.optim.SGD and torch.optim.AdamW. With parameter p, gradient g,
 /// learning rate η and weight decay λ (0 outside the ranges that decay), step number t = 1, 2, …:
 ///
-///     sgd     g ← g + λp;  b ← μb + g (b starts at 0);  p ← p − η·b            (Nesterov: p ← p − η·(g + μb))
-///     adamw   p ← p − ηλp;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
+///     sgd     g ← g + λp;  b ← μb + g (b starts at 0);  p ← p − η·b            (Nesterov: p ← p − η·(g +
+///     μb)) adamw   p ← p − ηλp;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
 ///             p ← p − η/(1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + ε)       (Loshchilov and Hutter, arXiv:1711.05101)
 #pragma once
 
@@ -21,7 +21,8 @@ namespace lockstep {
 
 enum class OptimizerKind { sgd, adamw };
 
-/// What weight decay acts on: every parameter, as in PyTorch, or the weights of linear and convolution layers only.
+/// What weight decay acts on: every parameter, as in PyTorch, or the weights of linear and convolution layers
+/// only.
 enum class WeightDecayScope { all, weights };
 
 struct LOCKSTEP_EXPORT OptimizerOptions {
@@ -38,7 +39,8 @@ struct LOCKSTEP_EXPORT OptimizerOptions {
     void validate() const;
 };
 
-/// The names of the command line: "sgd", "adamw"; "all", "weights". Parsing throws UsageError listing the choices.
+/// The names of the command line: "sgd", "adamw"; "all", "weights". Parsing throws UsageError listing the
+/// choices.
 LOCKSTEP_EXPORT std::string_view to_string(OptimizerKind kind);
 LOCKSTEP_EXPORT std::string_view to_string(WeightDecayScope scope);
 LOCKSTEP_EXPORT OptimizerKind parse_optimizer_kind(std::string_view name);
@@ -50,8 +52,8 @@ struct ParameterRange {
     Index end = 0;
 };
 
-/// Steps a flat array of parameters. Every element is updated by itself, in Scalar arithmetic, so the result does
-/// not depend on how many ranks there are. Instantiated for float and double.
+/// Steps a flat array of parameters. Every element is updated by itself, in Scalar arithmetic, so the result
+/// does not depend on how many ranks there are. Instantiated for float and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT Optimizer {
   public:
@@ -72,8 +74,8 @@ class LOCKSTEP_EXPORT Optimizer {
 
     const OptimizerOptions& options() const { return options_; }
 
-    /// For checkpoints: what a new optimizer must be given to continue with the same bits. Empty for sgd without
-    /// momentum. The spans stay valid as long as the optimizer and may be written through.
+    /// For checkpoints: what a new optimizer must be given to continue with the same bits. Empty for sgd
+    /// without momentum. The spans stay valid as long as the optimizer and may be written through.
     std::vector<State> state();
     std::int64_t step_count() const { return step_count_; }
     /// Throws UsageError where `count` is negative.
@@ -88,8 +90,10 @@ class LOCKSTEP_EXPORT Optimizer {
 
     void add_segment(Index begin, Index end, double weight_decay);
     void step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients, double learning_rate);
-    void step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients, double learning_rate);
-    void step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients, double learning_rate);
+    void step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                       double learning_rate);
+    void step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                    double learning_rate);
 
     OptimizerOptions options_;
     Index size_;

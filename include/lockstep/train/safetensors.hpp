@@ -5,7 +5,8 @@
 ///                        "__metadata__": {"key": "value", …}}
 ///     the rest    the arrays, row-major and little-endian; offsets count from here, without gaps
 ///
-/// The format is that of https://github.com/huggingface/safetensors, so PyTorch's users can load what is written.
+/// The format is that of https://github.com/huggingface/safetensors, so PyTorch's users can load what is
+/// written.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -27,9 +28,11 @@
 namespace lockstep {
 
 /// What one value of a stored array is. Written are F32, F64 and I64; read are all of them.
-enum class DataType { F16, BF16, F32, F64, I64 };
+enum class DataType { float16, bfloat16, float32, float64, int64 };
 
+/// As the file calls it: "F16", "BF16", "F32", "F64", "I64".
 LOCKSTEP_EXPORT std::string_view to_string(DataType type);
+/// Bytes of one value.
 LOCKSTEP_EXPORT std::size_t size_of(DataType type);
 
 /// "[300, 784]"; "[]" for a single number.
@@ -38,7 +41,7 @@ LOCKSTEP_EXPORT std::string shape_to_string(std::span<const Index> shape);
 /// One array of a file. The bytes belong to the SafetensorsFile and are not aligned.
 struct TensorEntry {
     std::string name;
-    DataType type = DataType::F32;
+    DataType type = DataType::float32;
     std::vector<Index> shape;  ///< row-major; empty for a single number
     std::span<const std::byte> bytes;
 };
@@ -50,7 +53,8 @@ class LOCKSTEP_EXPORT SafetensorsFile {
     SafetensorsFile(SafetensorsFile&&) = default;
     SafetensorsFile& operator=(SafetensorsFile&&) = default;
 
-    /// Throws FileError, naming the file, the tensor and the fault, where the file is missing, truncated or lies.
+    /// Throws FileError, naming the file, the tensor and the fault, where the file is missing, truncated or
+    /// lies.
     static SafetensorsFile read(const std::filesystem::path& path);
 
     bool contains(std::string_view name) const;
@@ -62,10 +66,11 @@ class LOCKSTEP_EXPORT SafetensorsFile {
     const std::filesystem::path& path() const { return path_; }
 
     /// Copies the array `name` to `values`, converted from whichever floating-point type it is stored in.
-    /// Throws FileError where it is missing, of another shape, or holds integers; UsageError where `values` does
-    /// not have the length that `expected_shape` asks for.
+    /// Throws FileError where it is missing, of another shape, or holds integers; UsageError where `values`
+    /// does not have the length that `expected_shape` asks for.
     void copy_to(std::string_view name, std::span<const Index> expected_shape, std::span<float> values) const;
-    void copy_to(std::string_view name, std::span<const Index> expected_shape, std::span<double> values) const;
+    void copy_to(std::string_view name, std::span<const Index> expected_shape,
+                 std::span<double> values) const;
     /// The same for I64, without conversion.
     void copy_to(std::string_view name, std::span<const Index> expected_shape,
                  std::span<std::int64_t> values) const;
@@ -86,8 +91,8 @@ class LOCKSTEP_EXPORT SafetensorsFile {
     std::map<std::string, std::string> metadata_;
 };
 
-/// Gathers arrays and writes them in one go. The bytes of the file depend on what was added, and in which order,
-/// alone. Wider types come first, so that every array is aligned for readers that map the file.
+/// Gathers arrays and writes them in one go. The bytes of the file depend on what was added, and in which
+/// order, alone. Wider types come first, so that every array is aligned for readers that map the file.
 class LOCKSTEP_EXPORT SafetensorsWriter {
   public:
     /// Looks at `values` without copying them: they must live, unchanged, until write().
@@ -106,12 +111,13 @@ class LOCKSTEP_EXPORT SafetensorsWriter {
 
     void set_metadata(std::string key, std::string value);
 
-    /// The file appears complete or not at all. Throws FileError where it cannot be written, UsageError where a
-    /// name is not UTF-8.
+    /// The file appears complete or not at all. Throws FileError where it cannot be written, UsageError where
+    /// a name is not UTF-8.
     void write(const std::filesystem::path& path) const;
 
   private:
-    void add_bytes(std::string name, DataType type, std::vector<Index> shape, std::span<const std::byte> bytes);
+    void add_bytes(std::string name, DataType type, std::vector<Index> shape,
+                   std::span<const std::byte> bytes);
 
     std::vector<TensorEntry> entries_;
     std::unordered_set<std::string> names_;

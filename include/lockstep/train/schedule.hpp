@@ -1,7 +1,7 @@
 /// The learning rate as a function of how far training has come.
 ///
-/// The position p is counted in epochs, with fractions: p = epoch + step / steps_per_epoch, from 0 to E = epochs.
-/// With the full rate η and w = warmup_epochs,
+/// The position p is counted in epochs, with fractions: p = epoch + step / steps_per_epoch, from 0 to E =
+/// epochs. With the full rate η and w = warmup_epochs,
 ///
 ///     rate(p) = η · warm(p) · shape(p)
 ///     warm(p)  = s + (1 − s)·p/w  where p < w, else 1       s = warmup_start_factor
@@ -9,8 +9,8 @@
 ///                ½·(1 + cos(π·(p − w)/(E − w)))             cosine, for w ≤ p < E; 1 before, 0 from E on
 ///                f^(number of step_epochs ≤ p)              step, with f = step_factor
 ///
-/// The warm-up is the gradual one of Goyal et al., "Accurate, Large Minibatch SGD" (arXiv:1706.02677), the cosine
-/// that of Loshchilov and Hutter, "SGDR" (arXiv:1608.03983), without restarts.
+/// The warm-up is the gradual one of Goyal et al., "Accurate, Large Minibatch SGD" (arXiv:1706.02677), the
+/// cosine that of Loshchilov and Hutter, "SGDR" (arXiv:1608.03983), without restarts.
 #pragma once
 
 #include <lockstep/base/export.hpp>

@@ -1,0 +1,26 @@
+/// Images and labels in IDX files, the format of MNIST (yann.lecun.com/exdb/mnist), plain or gzip-compressed.
+///
+/// A file opens with four bytes, 0, 0, the type of the values (8: unsigned bytes) and the number of
+/// dimensions; then each dimension as four bytes, the most significant first; then the values, the last
+/// dimension running fastest.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+#include <lockstep/data/dataset.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace lockstep {
+
+/// Reads grey images (three dimensions: count × height × width) and their labels (one dimension: count) in
+/// ten classes. Each name is looked for as it is and then with ".gz" appended. Throws FileError, which names
+/// the file, what it holds and what it should hold, if anything is wrong.
+LOCKSTEP_EXPORT Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
+                                 const std::string& labels_name);
+
+/// Reads MNIST, or any set under its file names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-*.
+/// Throws FileError as above, or if training and test images differ in shape.
+LOCKSTEP_EXPORT DatasetPair read_mnist(const std::filesystem::path& directory);
+
+}  // namespace lockstep

@@ -1,0 +1,32 @@
+/// Saving a run and continuing it, on any number of ranks, with the same bits.
+///
+/// checkpoint.safetensors holds the weights (see weights.hpp), the optimizer's state as `optimizer.*`, and in
+/// its metadata how many epochs are complete and what the run depends on.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+#include <lockstep/train/trainer.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace lockstep {
+
+/// Writes the weights alone, for evaluation and for other programs. Not collective.
+/// Throws FileError where the file cannot be written. Instantiated for float and double.
+template <class Scalar>
+LOCKSTEP_EXPORT void save_weights(const Network<Scalar>& network, const std::filesystem::path& path);
+
+/// Writes everything that a continued run needs. Not collective; `description` (of what the run depends on)
+/// must be the same when it is loaded.
+template <class Scalar>
+LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
+                                     const std::filesystem::path& path);
+
+/// Restores it. Not collective. Throws FileError where the file is damaged, of another model, or of a run
+/// that depended on something else.
+template <class Scalar>
+LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
+                                     const std::filesystem::path& path);
+
+}  // namespace lockstep

@@ -1,0 +1,131 @@
+/// Training: the step of data-parallel SGD with batch normalization, and the state of a run.
+///
+/// A run is a function of (options, data, seed, number of replicas) and never of the number of ranks.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/replica_map.hpp>
+#include <lockstep/comm/replica_sum.hpp>
+#include <lockstep/data/augmentation.hpp>
+#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/input_transform.hpp>
+#include <lockstep/data/sampler.hpp>
+#include <lockstep/nn/network.hpp>
+#include <lockstep/train/batch_norm_mode.hpp>
+#include <lockstep/train/gradient_reducer.hpp>
+#include <lockstep/train/optimizer.hpp>
+#include <lockstep/train/schedule.hpp>
+#include <lockstep/train/step_summary.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace lockstep {
+
+/// Everything that a run depends on beside the data. Alike on all ranks.
+struct TrainerOptions {
+    std::string model = "batchnorm, linear 300, relu, batchnorm, linear 100, relu, batchnorm, linear 10";
+    InputKind input = InputKind::unit;
+    AugmentationOptions augmentation;
+    BatchNormMode batch_norm;
+    std::optional<double> running_momentum = 0.1;  ///< std::nullopt: cumulative
+    double epsilon = 1e-5;
+    Index precise_batches = 0;    ///< of PreciseBN, 0 = off
+    std::optional<int> replicas;  ///< std::nullopt: one on each rank
+    Index batch_size = 32;        ///< samples per replica and step, at most
+    OptimizerOptions optimizer;
+    ScheduleOptions schedule;  ///< holds the number of epochs
+    std::uint64_t seed = 1;
+    bool shuffle = true;
+    Reduction reduction = Reduction::reproducible;
+};
+
+/// What a step tells: over the global batch, alike on all ranks.
+struct StepResult {
+    Index step = 0;  ///< of the epoch
+    Index samples = 0;
+    double loss = 0;  ///< mean over the samples
+    Index correct = 0;
+};
+
+struct EpochResult {
+    double loss = 0;      ///< mean over the epoch's samples, each with the parameters of its step
+    double accuracy = 0;  ///< 0 … 1
+    double seconds = 0;
+};
+
+/// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
+/// function that is not const is collective. Instantiated for float and double.
+template <class Scalar>
+class LOCKSTEP_EXPORT Trainer {
+  public:
+    /// Throws UsageError, alike on all ranks, where the options do not fit together or the data.
+    Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator);
+
+    const TrainerOptions& options() const { return options_; }
+    const ReplicaMap& replica_map() const { return map_; }
+    const InputTransform& transform() const { return transform_; }
+    Network<Scalar>& network() { return network_; }
+    const Network<Scalar>& network() const { return network_; }
+    Optimizer<Scalar>& optimizer() { return optimizer_; }
+    const Optimizer<Scalar>& optimizer() const { return optimizer_; }
+
+    Index steps_per_epoch() const { return sampler_.batches(); }
+    /// Epochs that are complete.
+    Index epoch() const { return epoch_; }
+    /// Continues after so many complete epochs; parameters and the optimizer's state are set by the caller.
+    void set_epoch(Index complete);
+
+    /// Trains one epoch; `each_step` may be empty. Throws NumericalError, alike on all ranks, naming the
+    /// step, when the loss is no longer finite.
+    EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
+    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order.
+    StepResult step(Index step_in_epoch);
+
+    /// PreciseBN: replaces the running averages by the exact moments of the first options().precise_batches
+    /// global batches of the last epoch's order, under the parameters at hand (Wu, Johnson: "Rethinking
+    /// 'batch' in BatchNorm", 2021, arXiv 2105.07576). Does nothing where that option is 0.
+    void recompute_running_averages();
+
+  private:
+    void check_options() const;
+    void check_statistics_groups() const;
+    void fill_inputs(Index step_in_epoch);
+    void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
+    double learning_rate(Index step_in_epoch) const;
+    StepContext context(std::uint64_t step) const;
+
+    TrainerOptions options_;
+    const Dataset& data_;
+    Communicator communicator_;
+    ReplicaMap map_;
+    ReplicaRange hosted_;
+    InputTransform transform_;
+    Augmentation augmentation_;
+    Sampler sampler_;
+    Schedule schedule_;
+    Network<Scalar> network_;
+    Optimizer<Scalar> optimizer_;
+    std::optional<GradientReducer<Scalar>> reducer_;
+    std::optional<StepSummary<Scalar>> summary_;
+    GradientsReady gradients_ready_;
+    Index epoch_ = 0;
+
+    // One entry for each hosted replica.
+    std::vector<AlignedVector<Scalar>> input_storage_, logit_gradient_storage_;
+    std::vector<Tensor<const Scalar>> inputs_, logit_gradients_;
+    std::vector<std::vector<std::uint8_t>> labels_;
+    std::vector<Index> first_positions_;
+    std::vector<LossSums> losses_;
+    std::vector<std::uint8_t> augmented_;
+};
+
+extern template class Trainer<float>;
+extern template class Trainer<double>;
+
+}  // namespace lockstep

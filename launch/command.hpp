@@ -1,0 +1,13 @@
+/// The commands of the launcher. Each is collective over all ranks and throws what goes wrong.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace lockstep::launch {
+
+/// Arguments are those after the command's name.
+void train_command(const std::vector<std::string>& arguments);
+void evaluate_command(const std::vector<std::string>& arguments);
+
+}  // namespace lockstep::launch

@@ -1,0 +1,81 @@
+#include "console.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace lockstep::launch {
+namespace {
+
+constexpr int bar_cells = 30;
+constexpr std::chrono::milliseconds redraw_interval(100);
+
+}  // namespace
+
+Console::Console(bool speaks) : speaks_(speaks), terminal_(speaks && isatty(STDOUT_FILENO) == 1) {}
+
+void Console::line(const std::string& text) const {
+    if (!speaks_) return;
+    std::puts(text.c_str());
+    std::fflush(stdout);
+}
+
+void Console::settings(const Settings& settings) const {
+    if (!speaks_) return;
+    for (const auto& [name, value] : settings) std::printf("  %-17s %s\n", name.c_str(), value.c_str());
+    std::fflush(stdout);
+}
+
+void Console::epochs_begin() const {
+    line("\n  epoch   train loss  accuracy    test loss  accuracy    seconds  samples/s  waiting");
+}
+
+void Console::progress(Index epoch, Index epochs, Index step, Index steps, double loss) {
+    if (!terminal_) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_drawn_ < redraw_interval) return;
+    last_drawn_ = now;
+    const auto filled = static_cast<int>(bar_cells * (step + 1) / steps);
+    const std::string bar = std::string(static_cast<std::size_t>(filled), '=') +
+                            std::string(static_cast<std::size_t>(bar_cells - filled), ' ');
+    std::printf("\r  epoch %td/%td [%s] step %td/%td  loss %.4f ", epoch, epochs, bar.c_str(), step + 1,
+                steps, loss);
+    std::fflush(stdout);
+}
+
+void Console::clear_bar() const {
+    if (terminal_) std::fputs("\r\033[K", stdout);
+}
+
+void Console::epoch(const EpochMetrics& m, Index epochs) const {
+    if (!speaks_) return;
+    clear_bar();
+    std::printf("  %3td/%-3td  %11.4f  %6.2f %%  %11.4f  %6.2f %%  %9.2f  %9.0f  %5.1f %%\n", m.epoch, epochs,
+                m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy, m.seconds,
+                m.samples_per_second, 100 * m.communication_seconds / m.seconds);
+    std::fflush(stdout);
+}
+
+void Console::evaluation(const Evaluation& result, Index samples) const {
+    if (!speaks_) return;
+    std::printf("\n  samples   %td\n  loss      %.6f\n  accuracy  %.2f %%\n", samples, result.loss,
+                100 * result.accuracy);
+    std::printf("\n  rows: class of the sample; columns: class it was taken for\n\n  class ");
+    for (int k = 0; k < result.classes; ++k) std::printf("%6d", k);
+    std::printf("   correct\n");
+    for (int row = 0; row < result.classes; ++row) {
+        std::printf("  %5d ", row);
+        Index total = 0;
+        for (int k = 0; k < result.classes; ++k) {
+            const Index count = result.confusion[static_cast<std::size_t>(row * result.classes + k)];
+            total += count;
+            std::printf("%6td", count);
+        }
+        const Index correct = result.confusion[static_cast<std::size_t>(row * result.classes + row)];
+        std::printf("  %6.2f %%\n",
+                    total > 0 ? 100.0 * static_cast<double>(correct) / static_cast<double>(total) : 0.0);
+    }
+    std::fflush(stdout);
+}
+
+}  // namespace lockstep::launch

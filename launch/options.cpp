@@ -1,0 +1,275 @@
+#include "options.hpp"
+
+#include <lockstep/base/error.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <set>
+
+namespace lockstep::launch {
+namespace {
+
+namespace po = boost::program_options;
+
+/// The shortest text that reads back as the same number.
+std::string to_text(double value) {
+    char text[40];
+    for (int digits = 6; digits <= 17; ++digits) {
+        std::snprintf(text, sizeof text, "%.*g", digits, value);
+        if (std::stod(text) == value) break;
+    }
+    return text;
+}
+
+std::string to_text(bool value) {
+    return value ? "true" : "false";
+}
+
+bool parse_switch(const std::string& name, const std::string& text) {
+    if (text == "true") return true;
+    if (text == "false") return false;
+    throw UsageError(name + ": '" + text + "' is neither true nor false");
+}
+
+Reduction parse_reduction(const std::string& text) {
+    if (text == "reproducible") return Reduction::reproducible;
+    if (text == "fast") return Reduction::fast;
+    throw UsageError("reduction: '" + text + "' is no choice; there are reproducible and fast");
+}
+
+po::options_description data_options() {
+    po::options_description group("Data");
+    const DatasetOptions defaults;
+    group.add_options()("dataset", po::value<std::string>()->default_value(defaults.name),
+                        "digits (built in), mnist or cifar10")("data-dir", po::value<std::string>(),
+                                                               "folder of the data set's files")(
+        "train-samples", po::value<Index>(), "use only the first N training samples")(
+        "test-samples", po::value<Index>(), "use only the first N test samples")(
+        "input", po::value<std::string>()->default_value("unit"),
+        "raw (0…255), unit (0…1), or standardized (training-set mean and deviation)");
+    return group;
+}
+
+po::options_description network_options() {
+    po::options_description group("Network");
+    const TrainerOptions defaults;
+    group.add_options()("model", po::value<std::string>()->default_value(defaults.model), "layers in order")(
+        "bn-epsilon", po::value<double>()->default_value(defaults.epsilon, to_text(defaults.epsilon)),
+        "added to the variance");
+    return group;
+}
+
+po::options_description statistics_options() {
+    po::options_description group("Batch normalization");
+    group.add_options()(
+        "bn", po::value<std::string>()->default_value("sync"),
+        "whose values make the statistics: sync (all replicas), local (each replica's own), or group:K")(
+        "bn-momentum", po::value<std::string>()->default_value("0.1"),
+        "weight of the newest batch in the running averages, or cumulative")(
+        "precise-bn", po::value<Index>()->default_value(0),
+        "recompute exact population statistics from so many batches before evaluating; 0 = off");
+    return group;
+}
+
+po::options_description optimization_options() {
+    po::options_description group("Training");
+    const TrainerOptions defaults;
+    const auto number = [](double value) {
+        return po::value<double>()->default_value(value, to_text(value));
+    };
+    group.add_options()("replicas", po::value<int>(),
+                        "logical workers, at least one for each rank (default: the number of ranks)")(
+        "batch-size", po::value<Index>()->default_value(defaults.batch_size), "samples per replica and step")(
+        "epochs", po::value<Index>()->default_value(10), "passes over the training samples")(
+        "optimizer", po::value<std::string>()->default_value("sgd"), "sgd or adamw")(
+        "learning-rate", number(defaults.schedule.learning_rate), "full learning rate")(
+        "momentum", number(defaults.optimizer.momentum), "of sgd")(
+        "nesterov", po::value<std::string>()->default_value("false"), "true or false")(
+        "weight-decay", number(defaults.optimizer.weight_decay), "as torch.optim applies it")(
+        "decay", po::value<std::string>()->default_value("all"),
+        "what decays: all parameters, or only weights (of linear and convolution layers)")(
+        "schedule", po::value<std::string>()->default_value("constant"), "constant, cosine or step")(
+        "warmup-epochs", number(0), "epochs of linear warm-up")(
+        "augment-crop", po::value<Index>()->default_value(0), "random crops after padding by so many pixels")(
+        "augment-flip", po::value<std::string>()->default_value("false"),
+        "random horizontal flips: true or false")(
+        "seed", po::value<std::uint64_t>()->default_value(defaults.seed), "of everything that is random")(
+        "shuffle", po::value<std::string>()->default_value("true"), "a new order each epoch: true or false")(
+        "init-from", po::value<std::string>(), "start from the weights in a .safetensors file");
+    return group;
+}
+
+po::options_description run_options() {
+    po::options_description group("Run");
+    const RunOptions defaults;
+    group.add_options()("config", po::value<std::string>(),
+                        "read options from a file; the command line overrides it")(
+        "output", po::value<std::string>(), "run folder (default: a new one in runs/)")(
+        "checkpoint-every", po::value<Index>()->default_value(defaults.checkpoint_every), "in epochs")(
+        "resume", po::bool_switch(), "continue the run in the output folder, on any number of ranks")(
+        "reduction", po::value<std::string>()->default_value("reproducible"),
+        "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
+        "(MPI_Allreduce)")("timeout", po::value<double>()->default_value(defaults.timeout_seconds, "300"),
+                           "seconds that an exchange may wait for other ranks")("help", po::bool_switch(),
+                                                                                "print this");
+    return group;
+}
+
+void read_file(const std::filesystem::path& path, const po::options_description& known,
+               po::variables_map& values) {
+    std::ifstream file(path);
+    if (!file || std::filesystem::is_directory(path))
+        throw FileError(path.string() + ": the configuration file cannot be read");
+    try {
+        po::store(po::parse_config_file(file, known), values);
+    } catch (const po::error& error) {
+        throw UsageError(path.string() + ": " + error.what());
+    }
+}
+
+template <class Value>
+std::optional<Value> optional(const po::variables_map& values, const char* name) {
+    if (!values.count(name)) return std::nullopt;
+    return values[name].as<Value>();
+}
+
+}  // namespace
+
+po::options_description model_options() {
+    po::options_description all;
+    all.add(data_options()).add(network_options());
+    return all;
+}
+
+po::options_description training_options() {
+    po::options_description all;
+    all.add(data_options())
+        .add(network_options())
+        .add(statistics_options())
+        .add(optimization_options())
+        .add(run_options());
+    return all;
+}
+
+po::variables_map parse_arguments(const std::vector<std::string>& arguments,
+                                  const po::options_description& known) {
+    po::variables_map values;
+    try {
+        using namespace po::command_line_style;
+        // Whole names only: an abbreviation that works today may be ambiguous tomorrow.
+        const po::positional_options_description none;
+        po::store(po::command_line_parser(arguments)
+                      .options(known)
+                      .positional(none)
+                      .style(allow_long | long_allow_adjacent | long_allow_next)
+                      .run(),
+                  values);
+    } catch (const po::error& error) {
+        throw UsageError(std::string(error.what()) + "; see --help");
+    }
+    // What is stored first wins, but for defaults. A continued run is what its folder says that it was.
+    if (values.count("resume") && values["resume"].as<bool>()) {
+        if (!values.count("output")) throw UsageError("resume: which run? give its folder with --output");
+        read_file(std::filesystem::path(values["output"].as<std::string>()) / "config.cfg", known, values);
+    } else if (values.count("config")) {
+        read_file(values["config"].as<std::string>(), known, values);
+    }
+    po::notify(values);
+    return values;
+}
+
+RunOptions to_run_options(const po::variables_map& values) {
+    const auto text = [&](const char* name) { return values[name].as<std::string>(); };
+    const auto number = [&](const char* name) { return values[name].as<double>(); };
+    const auto count = [&](const char* name) { return values[name].as<Index>(); };
+    const auto path = [&](const char* name) {
+        return std::filesystem::path(optional<std::string>(values, name).value_or(""));
+    };
+    RunOptions run;
+    run.data = {.name = text("dataset"),
+                .directory = path("data-dir"),
+                .train_samples = optional<Index>(values, "train-samples"),
+                .test_samples = optional<Index>(values, "test-samples")};
+    TrainerOptions& trainer = run.trainer;
+    trainer.input = parse_input_kind(text("input"));
+    trainer.model = text("model");
+    trainer.epsilon = number("bn-epsilon");
+    trainer.batch_norm = BatchNormMode::parse(text("bn"));
+    trainer.running_momentum = parse_running_momentum(text("bn-momentum"));
+    trainer.precise_batches = count("precise-bn");
+    trainer.replicas = optional<int>(values, "replicas");
+    trainer.batch_size = count("batch-size");
+    if (trainer.batch_size < 1) throw UsageError("batch-size must be at least 1");
+    trainer.optimizer = {.kind = parse_optimizer_kind(text("optimizer")),
+                         .momentum = number("momentum"),
+                         .nesterov = parse_switch("nesterov", text("nesterov")),
+                         .weight_decay = number("weight-decay"),
+                         .decay = parse_weight_decay_scope(text("decay"))};
+    trainer.schedule = {.kind = parse_schedule_kind(text("schedule")),
+                        .learning_rate = number("learning-rate"),
+                        .epochs = count("epochs"),
+                        .warmup_epochs = number("warmup-epochs")};
+    trainer.augmentation = {.crop_padding = count("augment-crop"),
+                            .horizontal_flip = parse_switch("augment-flip", text("augment-flip"))};
+    trainer.seed = values["seed"].as<std::uint64_t>();
+    trainer.shuffle = parse_switch("shuffle", text("shuffle"));
+    trainer.reduction = parse_reduction(text("reduction"));
+    run.init_from = path("init-from");
+    run.output = path("output");
+    run.checkpoint_every = count("checkpoint-every");
+    if (run.checkpoint_every < 1) throw UsageError("checkpoint-every must be at least 1 epoch");
+    run.resume = values["resume"].as<bool>();
+    run.timeout_seconds = number("timeout");
+    return run;
+}
+
+Settings resolved_settings(const RunOptions& run) {
+    const TrainerOptions& trainer = run.trainer;
+    const auto limit = [](std::optional<Index> samples) { return samples ? std::to_string(*samples) : ""; };
+    Settings all = {
+        {"model", trainer.model},
+        {"dataset", run.data.name},
+        {"data-dir", run.data.directory.string()},
+        {"train-samples", limit(run.data.train_samples)},
+        {"test-samples", limit(run.data.test_samples)},
+        {"input", to_string(trainer.input)},
+        {"bn", trainer.batch_norm.to_string()},
+        {"bn-momentum", running_momentum_to_string(trainer.running_momentum)},
+        {"bn-epsilon", to_text(trainer.epsilon)},
+        {"precise-bn", std::to_string(trainer.precise_batches)},
+        {"replicas", trainer.replicas ? std::to_string(*trainer.replicas) : ""},
+        {"batch-size", std::to_string(trainer.batch_size)},
+        {"epochs", std::to_string(trainer.schedule.epochs)},
+        {"optimizer", std::string(to_string(trainer.optimizer.kind))},
+        {"learning-rate", to_text(trainer.schedule.learning_rate)},
+        {"momentum", to_text(trainer.optimizer.momentum)},
+        {"nesterov", to_text(trainer.optimizer.nesterov)},
+        {"weight-decay", to_text(trainer.optimizer.weight_decay)},
+        {"decay", std::string(to_string(trainer.optimizer.decay))},
+        {"schedule", std::string(to_string(trainer.schedule.kind))},
+        {"warmup-epochs", to_text(trainer.schedule.warmup_epochs)},
+        {"augment-crop", std::to_string(trainer.augmentation.crop_padding)},
+        {"augment-flip", to_text(trainer.augmentation.horizontal_flip)},
+        {"seed", std::to_string(trainer.seed)},
+        {"shuffle", to_text(trainer.shuffle)},
+        {"init-from", run.init_from.string()},
+        {"checkpoint-every", std::to_string(run.checkpoint_every)},
+        {"reduction", trainer.reduction == Reduction::fast ? "fast" : "reproducible"},
+        {"timeout", to_text(run.timeout_seconds)},
+    };
+    std::erase_if(all, [](const auto& setting) { return setting.second.empty(); });
+    return all;
+}
+
+std::string run_description(const RunOptions& run) {
+    std::set<std::string> irrelevant = {"data-dir", "init-from", "checkpoint-every", "timeout"};
+    // A constant rate does not ask how long training goes on; the other schedules do.
+    if (run.trainer.schedule.kind == ScheduleKind::constant) irrelevant.insert("epochs");
+    std::string text;
+    for (const auto& [name, value] : resolved_settings(run))
+        if (!irrelevant.contains(name)) text += (text.empty() ? "" : "; ") + name + " = " + value;
+    return text;
+}
+
+}  // namespace lockstep::launch

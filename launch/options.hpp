@@ -1,0 +1,49 @@
+/// The command line and the configuration file: from words to the library's option structs.
+#pragma once
+
+#include <lockstep/data/dataset.hpp>
+#include <lockstep/train/trainer.hpp>
+
+#include <boost/program_options.hpp>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace lockstep::launch {
+
+/// What `train` and `evaluate` are asked to do.
+struct RunOptions {
+    TrainerOptions trainer;
+    DatasetOptions data;
+    std::filesystem::path init_from;
+    std::filesystem::path output;
+    Index checkpoint_every = 1;
+    bool resume = false;
+    double timeout_seconds = 300;
+};
+
+/// Named settings in the order of the option table, as they would stand in a configuration file.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+/// All settings that a run was resolved to.
+Settings resolved_settings(const RunOptions& options);
+/// Those that the bits of the result depend on: what ranks, and a run and its continuation, must have in
+/// common.
+std::string run_description(const RunOptions& options);
+
+/// The options of `train`, grouped for --help.
+boost::program_options::options_description training_options();
+/// Those among them that say which data and which model.
+boost::program_options::options_description model_options();
+
+/// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume the
+/// configuration in the run folder. Throws UsageError or FileError, naming the option, on anything unknown.
+boost::program_options::variables_map parse_arguments(
+    const std::vector<std::string>& arguments, const boost::program_options::options_description& known);
+
+/// From named values to structs. Throws UsageError, naming the option, on a value that makes no sense.
+RunOptions to_run_options(const boost::program_options::variables_map& values);
+
+}  // namespace lockstep::launch

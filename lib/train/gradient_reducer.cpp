@@ -1,0 +1,54 @@
+#include <lockstep/train/gradient_reducer.hpp>
+
+#include <algorithm>
+
+namespace lockstep {
+namespace {
+
+/// Large enough that the bytes and not the latency count, small enough that a network has several.
+constexpr Index bucket_bytes = 256 * 1024;
+
+}  // namespace
+
+template <class Scalar>
+GradientReducer<Scalar>::GradientReducer(const Communicator& communicator, const ReplicaMap& map,
+                                         GradientStore<Scalar>& gradients, Reduction reduction)
+    : result_(gradients.cover().front()) {
+    constexpr Index bucket_values = bucket_bytes / static_cast<Index>(sizeof(Scalar));
+    for (Index end = gradients.values(); end > 0; end = buckets_.back().begin) {
+        const Index begin = std::max(Index{0}, end - bucket_values);
+        auto cover = gradients.cover();
+        for (Scalar*& node : cover) node += begin;
+        const int number = static_cast<int>(buckets_.size());
+        buckets_.push_back(
+            {begin, std::make_unique<ReplicaSum<Scalar>>(
+                        communicator, map, std::move(cover), end - begin,
+                        typename ReplicaSum<Scalar>::Options{.reduction = reduction, .number = number})});
+    }
+}
+
+template <class Scalar>
+void GradientReducer<Scalar>::ready(Index offset) {
+    for (; started_ < buckets_.size() && buckets_[started_].begin >= offset; ++started_)
+        buckets_[started_].sum->start();
+    poll();
+}
+
+template <class Scalar>
+void GradientReducer<Scalar>::poll() {
+    while (finished_ < started_ && buckets_[finished_].sum->poll()) ++finished_;
+    for (std::size_t i = finished_; i < started_; ++i) buckets_[i].sum->poll();
+}
+
+template <class Scalar>
+const Scalar* GradientReducer<Scalar>::finish() {
+    ready(0);
+    for (Bucket& bucket : buckets_) bucket.sum->wait();
+    started_ = finished_ = 0;
+    return result_;
+}
+
+template class GradientReducer<float>;
+template class GradientReducer<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,84 @@
+// Our communicator is a duplicate: it meets no message of the caller's, outlives the caller's handle, and its
+// waits end.
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/communicator.hpp>
+
+#include "support/mpi_values.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace lockstep {
+namespace {
+
+using testing::contains;
+using testing::error_of;
+using testing::world_rank;
+using testing::world_size;
+
+TEST(Communicator, IsADuplicateThatOutlivesTheCallersHandle) {
+    MPI_Comm theirs = MPI_COMM_NULL;
+    MPI_Comm_dup(MPI_COMM_WORLD, &theirs);
+    std::optional<Communicator> ours(theirs);
+    MPI_Comm_free(&theirs);
+    int relation = MPI_UNEQUAL;
+    MPI_Comm_compare(ours->handle(), MPI_COMM_WORLD, &relation);
+    EXPECT_EQ(relation, MPI_CONGRUENT);
+    EXPECT_EQ(ours->rank(), world_rank());
+    EXPECT_EQ(ours->size(), world_size());
+    const Communicator copy = *ours;
+    ours.reset();
+    EXPECT_EQ(copy.all_gather("x", "test").size(), static_cast<std::size_t>(world_size()));
+}
+
+TEST(Communicator, GathersTextsOfAnyLengthByRank) {
+    const Communicator world(MPI_COMM_WORLD);
+    const auto texts = world.all_gather(std::string(static_cast<std::size_t>(world.rank()), 'r'), "texts");
+    ASSERT_EQ(texts.size(), static_cast<std::size_t>(world.size()));
+    for (std::size_t rank = 0; rank < texts.size(); ++rank) EXPECT_EQ(texts[rank], std::string(rank, 'r'));
+}
+
+TEST(Communicator, SplitsByColorAndOrdersByKey) {
+    const Communicator world(MPI_COMM_WORLD);
+    const Communicator reversed = world.split(0, -world.rank());
+    EXPECT_EQ(reversed.rank(), world.size() - 1 - world.rank());
+    const Communicator parity = world.split(world.rank() % 2, world.rank());
+    EXPECT_EQ(parity.size(), (world.size() + 1 - world.rank() % 2) / 2);
+    EXPECT_EQ(Communicator::self().size(), 1);
+}
+
+TEST(Communicator, RefusesWhatItCannotUse) {
+    EXPECT_THROW(Communicator{MPI_COMM_NULL}, UsageError);
+    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = 0}), UsageError);
+    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = std::numeric_limits<double>::infinity()}),
+                 UsageError);
+    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = std::nan("")}), UsageError);
+}
+
+TEST(Communicator, RefusesAnIntercommunicator) {
+    if (world_size() < 2) return;
+    MPI_Comm half = MPI_COMM_NULL, inter = MPI_COMM_NULL;
+    const int side = world_rank() == 0 ? 0 : 1;
+    MPI_Comm_split(MPI_COMM_WORLD, side, world_rank(), &half);
+    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, side == 0 ? 1 : 0, 99, &inter);
+    EXPECT_TRUE(contains(error_of<UsageError>([&] { Communicator refused(inter); }), "merge"));
+    MPI_Comm_free(&inter);
+    MPI_Comm_free(&half);
+}
+
+TEST(Communicator, AGatherThatSomeoneSkipsEndsInAnErrorForAll) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+    if (world.rank() != 0) {
+        const std::string text =
+            error_of<CommunicationError>([&] { world.all_gather("x", "comparing models"); });
+        EXPECT_TRUE(contains(text, "comparing models")) << text;
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+}  // namespace
+}  // namespace lockstep

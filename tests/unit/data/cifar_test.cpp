@@ -1,0 +1,103 @@
+#include <lockstep/data/cifar.hpp>
+
+#include <gtest/gtest.h>
+
+#include "data_files.hpp"
+
+namespace lockstep {
+namespace {
+
+using test::Bytes;
+using test::expect_error;
+
+constexpr std::size_t record_bytes = 3073;
+
+/// One image whose value tells its channel and place.
+Bytes record(std::uint8_t label, std::uint8_t first) {
+    Bytes bytes = {label};
+    for (std::size_t channel = 0; channel < 3; ++channel)
+        for (std::size_t pixel = 0; pixel < 1024; ++pixel)
+            bytes.push_back(static_cast<std::uint8_t>(first + 80 * channel + pixel % 79));
+    return bytes;
+}
+
+/// Six files with one image each, except that data_batch_2.bin has two.
+class Cifar : public testing::Test {
+  protected:
+    void write(const std::filesystem::path& directory) {
+        for (int batch = 1; batch <= 5; ++batch) {
+            const auto label = static_cast<std::uint8_t>(batch);
+            Bytes bytes = record(label, label);
+            if (batch == 2) {
+                const Bytes another = record(9, 50);
+                bytes.insert(bytes.end(), another.begin(), another.end());
+            }
+            test::write_plain(directory / ("data_batch_" + std::to_string(batch) + ".bin"), bytes);
+        }
+        test::write_plain(directory / "test_batch.bin", record(7, 3));
+    }
+    void expect_failure(const std::vector<std::string>& parts) {
+        expect_error<FileError>([&] { read_cifar10(folder_.path()); }, parts);
+    }
+
+    test::TemporaryFolder folder_;
+};
+
+TEST_F(Cifar, ReadsTheFilesInOrder) {
+    write(folder_.path());
+    const DatasetPair pair = read_cifar10(folder_.path());
+    EXPECT_EQ(pair.train.labels, (Bytes{1, 2, 9, 3, 4, 5}));
+    EXPECT_EQ(pair.test.labels, (Bytes{7}));
+    EXPECT_EQ(pair.train.shape, (Shape{32, 32, 3}));
+    EXPECT_EQ(pair.test.shape, pair.train.shape);
+    EXPECT_EQ(pair.train.pixels.size(), 6u * 3072u);
+}
+
+TEST_F(Cifar, PutsTheColoursOfAPixelSideBySide) {
+    write(folder_.path());
+    const DatasetPair pair = read_cifar10(folder_.path());
+    const std::uint8_t* image = pair.train.sample(2);  // the second of data_batch_2.bin
+    for (std::size_t pixel = 0; pixel < 1024; ++pixel)
+        for (std::size_t channel = 0; channel < 3; ++channel)
+            ASSERT_EQ(image[3 * pixel + channel], static_cast<std::uint8_t>(50 + 80 * channel + pixel % 79));
+}
+
+TEST_F(Cifar, ReadsFromTheUsualSubFolder) {
+    const std::filesystem::path below = folder_.path() / "cifar-10-batches-bin";
+    std::filesystem::create_directory(below);
+    write(below);
+    EXPECT_EQ(read_cifar10(folder_.path()).train.size(), 6);
+    EXPECT_EQ(read_cifar10(below).train.size(), 6);
+}
+
+TEST_F(Cifar, EveryMissingFileIsAnError) {
+    for (const std::string name : {"data_batch_1.bin", "data_batch_5.bin", "test_batch.bin"}) {
+        write(folder_.path());
+        std::filesystem::remove(folder_.path() / name);
+        expect_failure({name, "no such file"});
+    }
+}
+
+TEST_F(Cifar, SizeThatIsNoMultipleOfARecordIsAnError) {
+    write(folder_.path());
+    for (const std::size_t size :
+         {std::size_t{1}, record_bytes - 1, record_bytes + 1, 2 * record_bytes - 1}) {
+        test::write_plain(folder_.path() / "data_batch_3.bin", Bytes(size, 1));
+        expect_failure({"data_batch_3.bin", std::to_string(size) + " bytes", "3073"});
+    }
+}
+
+TEST_F(Cifar, EmptyFileIsAnError) {
+    write(folder_.path());
+    test::write_plain(folder_.path() / "test_batch.bin", {});
+    expect_failure({"test_batch.bin", "empty"});
+}
+
+TEST_F(Cifar, LabelAboveNineIsAnError) {
+    write(folder_.path());
+    test::write_plain(folder_.path() / "data_batch_4.bin", record(10, 0));
+    expect_failure({"data_batch_4.bin", "image 0 is 10", "0 to 9"});
+}
+
+}  // namespace
+}  // namespace lockstep

@@ -1,0 +1,236 @@
+// The four kernels against the two-pass reference: float to 1e-5, double to 1e-10, in all layouts and hard
+// places.
+#include <lockstep/norm/kernels.hpp>
+#include <lockstep/norm/moments.hpp>
+
+#include "support/batch_norm_reference.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace lockstep {
+namespace {
+
+using testing::normal_values;
+using testing::Reference;
+using testing::reference_batch_norm;
+using testing::relative_distance;
+using testing::Wide;
+
+template <class Scalar>
+constexpr double tolerance = sizeof(Scalar) == 4 ? 1e-5 : 1e-10;
+
+/// Kernels, strung together for one replica as the layer does.
+template <class Scalar>
+struct Pass {
+    Index channels;
+    BatchShape shape;
+    double epsilon = 1e-5;
+    std::vector<Scalar> x, dz, gamma, beta;
+
+    std::vector<double> moments, sums;
+    std::vector<Scalar> shift;
+
+    Pass(Index channel_count, BatchShape extent, double mean, double deviation)
+        : channels(channel_count), shape(extent) {
+        const auto count = static_cast<std::size_t>(channels * shape.values());
+        const auto size = static_cast<std::size_t>(channels);
+        x = normal_values<Scalar>(count, mean, deviation, 1);
+        dz = normal_values<Scalar>(count, 0.1, 1.0, 2);
+        gamma = normal_values<Scalar>(size, 1.0, 0.3, 3);
+        beta = normal_values<Scalar>(size, 0.0, 0.5, 4);
+        moments.resize(static_cast<std::size_t>(moments_size(channels)));
+        sums.resize(2 * size);
+        shift.resize(size);
+    }
+
+    double mean(std::size_t c) const { return moments[1 + c]; }
+    double variance(std::size_t c) const {
+        return shape.values() > 0 ? moments[1 + static_cast<std::size_t>(channels) + c] / moments[0] : 0;
+    }
+    double inverse_deviation(std::size_t c) const { return 1 / std::sqrt(variance(c) + epsilon); }
+    double residue(std::size_t c) const { return mean(c) - static_cast<double>(shift[c]); }
+
+    void forward(Scalar* z) {
+        batch_moments(x.data(), channels, shape, moments.data());
+        std::vector<Scalar> scale(shift.size()), offset(shift.size());
+        for (std::size_t c = 0; c < shift.size(); ++c) {
+            shift[c] = static_cast<Scalar>(mean(c));
+            scale[c] = static_cast<Scalar>(static_cast<double>(gamma[c]) * inverse_deviation(c));
+            offset[c] =
+                static_cast<Scalar>(static_cast<double>(beta[c]) -
+                                    residue(c) * static_cast<double>(gamma[c]) * inverse_deviation(c));
+        }
+        normalize(x.data(), z, channels, shape, {shift.data(), scale.data(), offset.data()});
+    }
+
+    void backward(Scalar* dx) {
+        gradient_sums(x.data(), dz.data(), channels, shape, shift.data(), sums.data());
+        std::vector<Scalar> dz_scale(shift.size()), x_scale(shift.size()), offset(shift.size());
+        for (std::size_t c = 0; c < shift.size(); ++c) {
+            const double count = moments[0], scale = static_cast<double>(gamma[c]) * inverse_deviation(c);
+            const double per_x = -scale * inverse_deviation(c) * sum_dz_xhat(c) / count;
+            dz_scale[c] = static_cast<Scalar>(scale);
+            x_scale[c] = static_cast<Scalar>(per_x);
+            offset[c] = static_cast<Scalar>(-scale * sums[c] / count - per_x * residue(c));
+        }
+        input_gradient(x.data(), dz.data(), dx, channels, shape,
+                       {shift.data(), dz_scale.data(), x_scale.data(), offset.data()});
+    }
+
+    double sum_dz_xhat(std::size_t c) const {
+        return (sums[shift.size() + c] - residue(c) * sums[c]) * inverse_deviation(c);
+    }
+
+    Reference reference() const { return reference_batch_norm(x, dz, channels, shape, gamma, beta, epsilon); }
+};
+
+/// How far dx may go: relative to the greatest γ/σ·dz, of which dx is the rest after two subtractions.
+template <class Scalar>
+double gradient_size(const Pass<Scalar>& pass) {
+    double size = 0;
+    for (std::size_t c = 0; c < pass.shift.size(); ++c)
+        size = std::max(size, std::abs(static_cast<double>(pass.gamma[c])) * pass.inverse_deviation(c));
+    return size;
+}
+
+template <class Scalar>
+void expect_reference(Pass<Scalar>& pass) {
+    std::vector<Scalar> z(pass.x.size()), dx(pass.x.size());
+    pass.forward(z.data());
+    pass.backward(dx.data());
+    const Reference expected = pass.reference();
+
+    std::vector<double> mean, variance, sum_dz, sum_dz_xhat;
+    double deviation = 0;
+    for (std::size_t c = 0; c < pass.shift.size(); ++c) {
+        mean.push_back(pass.mean(c));
+        variance.push_back(pass.variance(c));
+        deviation = std::max(deviation, std::sqrt(pass.variance(c)));
+        sum_dz.push_back(pass.sums[c]);
+        sum_dz_xhat.push_back(pass.sum_dz_xhat(c));
+        // Each channel against itself: no wide channel may hide a narrow one.
+        const double exact = static_cast<double>(expected.variance[c]);
+        EXPECT_NEAR(pass.variance(c), exact, 1e-6 * exact + 1e-300) << "channel " << c;
+    }
+    EXPECT_EQ(pass.moments[0], static_cast<double>(pass.shape.values()));
+    EXPECT_LE(relative_distance(mean, expected.mean, deviation), 1e-12);
+    EXPECT_LE(relative_distance(variance, expected.variance), 1e-9);
+    EXPECT_LE(relative_distance(z, expected.z, 1.0), tolerance<Scalar>);
+    // Sums of m terms of size 1, which enter dx divided by m.
+    EXPECT_LE(relative_distance(sum_dz, expected.sum_dz, pass.moments[0]), tolerance<Scalar>);
+    EXPECT_LE(relative_distance(sum_dz_xhat, expected.sum_dz_xhat, pass.moments[0]), tolerance<Scalar>);
+    EXPECT_LE(relative_distance(dx, expected.dx, gradient_size(pass)), tolerance<Scalar>);
+
+    // In place: the same bits.
+    auto in_place = pass.x;
+    normalize(in_place.data(), in_place.data(), pass.channels, {0}, {nullptr, nullptr, nullptr});
+    EXPECT_EQ(in_place, pass.x) << "an empty batch writes nothing";
+    Pass<Scalar> own = pass;
+    own.forward(own.x.data());
+    EXPECT_EQ(own.x, z);
+    own = pass;
+    own.backward(own.dz.data());
+    EXPECT_EQ(own.dz, dx);
+    own = pass;
+    own.backward(own.x.data());
+    EXPECT_EQ(own.x, dx);
+}
+
+using Layout = std::tuple<Index, Index, Index, ChannelOrder>;  // channels, batch, spatial, order
+
+std::string name_of(const ::testing::TestParamInfo<Layout>& layout) {
+    const auto [channels, batch, spatial, order] = layout.param;
+    std::string name = std::to_string(channels);
+    for (const Index extent : {batch, spatial}) name.append("x").append(std::to_string(extent));
+    return name.append(order == ChannelOrder::last ? "_last" : "_first");
+}
+
+class EveryLayout : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(EveryLayout, FloatIsWithin1em5OfTheReference) {
+    const auto [channels, batch, spatial, order] = GetParam();
+    Pass<float> pass(channels, {batch, spatial, order}, 0.5, 2.0);
+    expect_reference(pass);
+}
+
+TEST_P(EveryLayout, DoubleIsWithin1em10OfTheReference) {
+    const auto [channels, batch, spatial, order] = GetParam();
+    Pass<double> pass(channels, {batch, spatial, order}, 0.5, 2.0);
+    expect_reference(pass);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, EveryLayout,
+                         ::testing::Combine(::testing::Values(1, 3, 17, 300), ::testing::Values(1, 2, 29),
+                                            ::testing::Values(1, 5, 49),
+                                            ::testing::Values(ChannelOrder::last, ChannelOrder::first)),
+                         name_of);
+
+using Place = std::tuple<double, double>;  // mean, deviation
+
+class HardPlace : public ::testing::TestWithParam<Place> {};
+
+TEST_P(HardPlace, MeanFarAboveTheDeviationLosesNothing) {
+    const auto [mean, deviation] = GetParam();
+    for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first}) {
+        Pass<float> single(17, {64, 9, order}, mean, deviation);
+        expect_reference(single);
+        Pass<double> wide(17, {64, 9, order}, mean, deviation);
+        expect_reference(wide);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(MeanAndDeviation, HardPlace,
+                         ::testing::Values(Place{1e4, 1e-2}, Place{1e6, 1.0}, Place{-1e3, 1e-3},
+                                           Place{1e-3, 1e-9}, Place{0.0, 1e-6}, Place{1e5, 0.5},
+                                           Place{0.0, 1e6}));
+
+TEST(Kernels, ConstantChannelGivesBetaAndFiniteGradients) {
+    for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first}) {
+        Pass<float> pass(3, {10, 4, order}, 0.0, 1.0);
+        std::fill(pass.x.begin(), pass.x.end(), 12345.678F);
+        std::vector<float> z(pass.x.size());
+        pass.forward(z.data());
+        for (Index c = 0; c < 3; ++c) {
+            EXPECT_EQ(pass.variance(static_cast<std::size_t>(c)), 0.0);
+            testing::for_channel(pass.shape, 3, c, [&](std::size_t i) {
+                EXPECT_EQ(z[i], pass.beta[static_cast<std::size_t>(c)]);
+            });
+        }
+        expect_reference(pass);
+    }
+}
+
+TEST(Kernels, VarianceFarBelowEpsilonIsNotRounded) {
+    // σ² = 1e-12 beside ε = 1e-5: who rebuilds σ² from 1/√(σ² + ε) gets noise here.
+    Pass<float> pass(5, {256}, 0.0, 1e-6);
+    expect_reference(pass);
+    Pass<double> wide(5, {256}, 0.0, 1e-9);
+    expect_reference(wide);
+}
+
+TEST(Kernels, AnOutlierInFrontDoesNotSpoilTheVariance) {
+    // Sums are taken relative to each channel's first value: the worst case is one far from all others.
+    Pass<double> pass(2, {1000}, 0.0, 1.0);
+    pass.x[0] = 1e6;
+    pass.x[1] = -1e8;
+    expect_reference(pass);
+}
+
+TEST(Kernels, EmptyBatchesGiveZeroMomentsAndZeroSums) {
+    for (const BatchShape shape : {BatchShape{0, 7}, BatchShape{7, 0}}) {
+        std::vector<double> moments(moments_size(4), 1.0), sums(8, 1.0);
+        const std::vector<float> shift(4, 1.0F);
+        batch_moments<float>(nullptr, 4, shape, moments.data());
+        gradient_sums<float>(nullptr, nullptr, 4, shape, shift.data(), sums.data());
+        EXPECT_EQ(moments, std::vector<double>(9, 0.0));
+        EXPECT_EQ(sums, std::vector<double>(8, 0.0));
+    }
+}
+
+}  // namespace
+}  // namespace lockstep

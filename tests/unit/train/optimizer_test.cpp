@@ -1,0 +1,193 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/optimizer.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "optimizer_reference.hpp"
+
+namespace lockstep {
+namespace {
+
+using test::OptimizerReference;
+
+const std::vector<ParameterRange> weights{{0, 3}, {5, 6}};
+
+double learning_rate_at(int step) {
+    return 0.05 / (1 + step / 4.0);
+}
+
+template <class Scalar>
+std::vector<Scalar> start_values() {
+    return {test::reference_start.begin(), test::reference_start.end()};
+}
+
+/// Steps [first, last) on the loss of the reference.
+template <class Scalar>
+void run_steps(Optimizer<Scalar>& optimizer, std::vector<Scalar>& parameters, int first, int last) {
+    std::vector<Scalar> gradients(parameters.size());
+    for (int step = first; step < last; ++step) {
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            gradients[i] = static_cast<Scalar>(test::reference_curvature[i]) *
+                           (parameters[i] - static_cast<Scalar>(test::reference_minimum[i]));
+        }
+        optimizer.step(parameters, gradients, learning_rate_at(step));
+    }
+}
+
+class OptimizerAgainstTorch : public testing::TestWithParam<OptimizerReference> {
+  protected:
+    static OptimizerOptions options() {
+        return {.kind = parse_optimizer_kind(GetParam().kind),
+                .momentum = GetParam().momentum,
+                .nesterov = GetParam().nesterov,
+                .weight_decay = GetParam().weight_decay,
+                .decay = parse_weight_decay_scope(GetParam().decay)};
+    }
+
+    template <class Scalar>
+    static Optimizer<Scalar> make() {
+        return Optimizer<Scalar>(options(), std::ssize(test::reference_start), weights);
+    }
+
+    template <class Scalar>
+    static void expect_reference(double tolerance) {
+        auto optimizer = make<Scalar>();
+        auto parameters = start_values<Scalar>();
+        run_steps(optimizer, parameters, 0, test::reference_steps);
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            const double expected = GetParam().result[i];
+            EXPECT_NEAR(parameters[i], expected, tolerance * std::abs(expected)) << "parameter " << i;
+        }
+    }
+};
+
+TEST_P(OptimizerAgainstTorch, DoubleTakesTheSameTenSteps) {
+    expect_reference<double>(1e-12);
+}
+
+TEST_P(OptimizerAgainstTorch, FloatTakesTheSameTenSteps) {
+    expect_reference<float>(2e-5);
+}
+
+TEST_P(OptimizerAgainstTorch, ContinuesWithTheSameBitsFromItsState) {
+    auto whole = make<float>();
+    auto expected = start_values<float>();
+    run_steps(whole, expected, 0, test::reference_steps);
+
+    auto first = make<float>();
+    auto parameters = start_values<float>();
+    run_steps(first, parameters, 0, 4);
+    auto second = make<float>();
+    second.set_step_count(first.step_count());
+    const auto from = first.state(), to = second.state();
+    ASSERT_EQ(from.size(), to.size());
+    for (std::size_t i = 0; i < from.size(); ++i) {
+        EXPECT_EQ(from[i].name, to[i].name);
+        std::ranges::copy(from[i].values, to[i].values.begin());
+    }
+    run_steps(second, parameters, 4, test::reference_steps);
+    EXPECT_EQ(parameters, expected);
+
+    if (from.empty()) return;
+    auto forgetful = make<float>();  // the state matters, or the test above shows nothing
+    auto restarted = start_values<float>();
+    auto before = make<float>();
+    run_steps(before, restarted, 0, 4);
+    run_steps(forgetful, restarted, 4, test::reference_steps);
+    EXPECT_NE(restarted, expected);
+}
+
+// Loops are cut into vectors and a rest; a parameter's bits must not show on which side it was.
+TEST_P(OptimizerAgainstTorch, TreatsEveryElementAlikeWhereverItLies) {
+    constexpr std::size_t copies = 41;
+    OptimizerOptions everywhere = options();
+    everywhere.decay = WeightDecayScope::all;
+    Optimizer<float> optimizer(everywhere, copies, {});
+    std::vector<float> parameters(copies, 0.7f), gradients(copies);
+    for (int step = 0; step < 5; ++step) {
+        std::ranges::fill(gradients, 0.3f / static_cast<float>(step + 1));
+        optimizer.step(parameters, gradients, 0.01);
+    }
+    EXPECT_EQ(parameters, std::vector<float>(copies, parameters.front()));
+    EXPECT_NE(parameters.front(), 0.7f);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, OptimizerAgainstTorch, testing::ValuesIn(test::optimizer_references),
+                         [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(Optimizer, DecaysOnlyTheWeightsWhereAskedTo) {
+    for (const OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adamw}) {
+        const OptimizerOptions options{.kind = kind, .weight_decay = 0.5, .decay = WeightDecayScope::weights};
+        Optimizer<double> optimizer(options, 7, weights);
+        std::vector<double> parameters(7, 1.0);
+        const std::vector<double> gradients(7, 0.0);
+        optimizer.step(parameters, gradients, 0.1);
+        EXPECT_EQ(parameters, (std::vector<double>{0.95, 0.95, 0.95, 1, 1, 0.95, 1}));
+    }
+}
+
+TEST(Optimizer, CountsItsStepsAndNamesItsState) {
+    Optimizer<float> adamw({.kind = OptimizerKind::adamw}, 3, {});
+    ASSERT_EQ(adamw.state().size(), 2u);
+    EXPECT_EQ(adamw.state()[0].name, "exp_avg");
+    EXPECT_EQ(adamw.state()[1].name, "exp_avg_sq");
+    std::vector<float> parameters(3), gradients(3);
+    adamw.step(parameters, gradients, 0.1);
+    EXPECT_EQ(adamw.step_count(), 1);
+    EXPECT_THROW(adamw.set_step_count(-1), UsageError);
+
+    Optimizer<float> momentum({}, 3, {});
+    ASSERT_EQ(momentum.state().size(), 1u);
+    EXPECT_EQ(momentum.state()[0].name, "momentum_buffer");
+    EXPECT_TRUE(Optimizer<float>({.momentum = 0}, 3, {}).state().empty());
+}
+
+TEST(Optimizer, RefusesOptionsThatMakeNoSense) {
+    const double nan = std::nan("");
+    const std::vector<OptimizerOptions> wrong{
+        {.momentum = -0.1},
+        {.momentum = 1},
+        {.momentum = nan},
+        {.momentum = 0, .nesterov = true},
+        {.weight_decay = -1},
+        {.weight_decay = nan},
+        {.kind = OptimizerKind::adamw, .nesterov = true},
+        {.kind = OptimizerKind::adamw, .beta1 = 1},
+        {.kind = OptimizerKind::adamw, .beta2 = -0.5},
+        {.kind = OptimizerKind::adamw, .epsilon = 0},
+    };
+    for (std::size_t i = 0; i < wrong.size(); ++i) {
+        EXPECT_THROW(Optimizer<float>(wrong[i], 3, {}), UsageError) << "case " << i;
+    }
+}
+
+TEST(Optimizer, RefusesRangesAndSpansThatDoNotFit) {
+    const OptimizerOptions options{.decay = WeightDecayScope::weights};
+    for (const std::vector<ParameterRange>& wrong : std::vector<std::vector<ParameterRange>>{
+             {{0, 8}}, {{-1, 2}}, {{3, 2}}, {{0, 4}, {3, 5}}, {{4, 5}, {0, 1}}}) {
+        EXPECT_THROW(Optimizer<float>(options, 7, wrong), UsageError);
+    }
+    Optimizer<float> optimizer({}, 7, {});
+    std::vector<float> seven(7), six(6);
+    EXPECT_THROW(optimizer.step(six, seven, 0.1), UsageError);
+    EXPECT_THROW(optimizer.step(seven, six, 0.1), UsageError);
+}
+
+TEST(Optimizer, NamesSurviveBothWays) {
+    for (const auto kind : {OptimizerKind::sgd, OptimizerKind::adamw}) {
+        EXPECT_EQ(parse_optimizer_kind(to_string(kind)), kind);
+    }
+    for (const auto scope : {WeightDecayScope::all, WeightDecayScope::weights}) {
+        EXPECT_EQ(parse_weight_decay_scope(to_string(scope)), scope);
+    }
+    EXPECT_THROW(parse_optimizer_kind("adam"), UsageError);
+    EXPECT_THROW(parse_weight_decay_scope(""), UsageError);
+}
+
+}  // namespace
+}  // namespace lockstep
