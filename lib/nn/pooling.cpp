@@ -37,6 +37,25 @@ void max_pool(const Tensor<const Scalar>& x, const Tensor<Scalar>& z, const Pool
     });
 }
 
+/// dx += dz where `number` has won. The arrays do not overlap; told so, the compiler vectorizes the loop.
+template <class Scalar>
+void add_where_won(const std::uint16_t* __restrict winner, std::uint16_t number, const Scalar* __restrict dz,
+                   Scalar* __restrict dx, Index channels) {
+    for (Index c = 0; c < channels; ++c) dx[c] += winner[c] == number ? dz[c] : Scalar(0);
+}
+
+/// Lets a candidate win where it is larger than the largest so far, or the first that is not a number: a
+/// diverged run must show, as it does in PyTorch.
+template <class Scalar>
+void challenge(const Scalar* __restrict candidate, std::uint16_t number, Scalar* __restrict largest,
+               std::uint16_t* __restrict winner, Index channels) {
+    for (Index c = 0; c < channels; ++c) {
+        const bool wins = !(candidate[c] <= largest[c]) & (largest[c] == largest[c]);
+        largest[c] = wins ? candidate[c] : largest[c];
+        winner[c] = wins ? number : winner[c];
+    }
+}
+
 }  // namespace
 
 Shape pooled_shape(const Shape& input, const PoolOptions& options) {
@@ -72,12 +91,7 @@ void MaxPool<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
                          std::fill_n(winner, channels, position);
                          return;
                      }
-                     for (Index c = 0; c < channels; ++c) {
-                         // A NaN wins, as in PyTorch: a diverged run must show.
-                         const bool wins = candidate[c] > largest[c] || candidate[c] != candidate[c];
-                         largest[c] = wins ? candidate[c] : largest[c];
-                         winner[c] = wins ? position : winner[c];
-                     }
+                     challenge(candidate, position, largest, winner, channels);
                  });
 }
 
@@ -91,7 +105,7 @@ void MaxPool<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>&
         }
         for (Index c = 0; c < channels; ++c)
             largest[c] =
-                candidate[c] > largest[c] || candidate[c] != candidate[c] ? candidate[c] : largest[c];
+                !(candidate[c] <= largest[c]) && largest[c] == largest[c] ? candidate[c] : largest[c];
     });
 }
 
@@ -105,9 +119,8 @@ void MaxPool<Scalar>::backward(const BackwardPass& pass) {
         std::fill_n(dx.data, dx.size(), Scalar(0));
         for_each_window_pixel(dx.shape, dz.shape, options_, dz.batch,
                               [&](Index from, Index to, Index number) {
-                                  const std::uint16_t* const winner = winners_[r].data() + to;
-                                  for (Index c = 0; c < channels; ++c)
-                                      dx.data[from + c] += winner[c] == number ? dz.data[to + c] : Scalar(0);
+                                  add_where_won(winners_[r].data() + to, static_cast<std::uint16_t>(number),
+                                                dz.data + to, dx.data + from, channels);
                               });
     }
 }
