@@ -131,8 +131,14 @@ TEST(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {
     }
     // A first layer whose dx nobody wants has nothing to exchange in backward.
     expect_one_exchange(
-        count_of([&] { layer.backward(batch.x.data(), batch.dz.data(), nullptr, shape, saved); }), 0, 0,
-        "backward without dx");
+        count_of([&] { layer.backward_parameters(batch.x.data(), batch.dz.data(), shape, saved); }), 0, 0,
+        "backward_parameters");
+    layer.set_frozen(true);
+    expect_one_exchange(count_of([&] {
+                            layer.forward(batch.x.data(), z.data(), shape, saved);
+                            layer.backward(batch.x.data(), batch.dz.data(), dx.data(), shape, saved);
+                        }),
+                        0, 0, "frozen");
 }
 
 TEST(ExchangeCount, LocalStatisticsExchangeNothing) {
