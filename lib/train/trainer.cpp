@@ -18,6 +18,21 @@ std::vector<ParameterRange> weight_ranges(const ParameterLayout& layout) {
     return ranges;
 }
 
+/// What must hold before anything is sized by the options; the rest is checked with the network at hand.
+TrainerOptions checked(TrainerOptions options, const Dataset& data, const Communicator& communicator) {
+    const Index replicas = options.replicas.value_or(communicator.size());
+    if (replicas < 1) throw UsageError("replicas must be at least 1, but is " + std::to_string(replicas));
+    if (replicas > data.size())
+        throw UsageError("replicas: " + std::to_string(replicas) + " replicas cannot share " +
+                         std::to_string(data.size()) + " training samples: ask for at most " +
+                         std::to_string(data.size()));
+    if (options.batch_size < 1)
+        throw UsageError("batch-size must be at least 1, but is " + std::to_string(options.batch_size));
+    // A batch larger than the data set is the data set; the global batch must stay a number.
+    options.batch_size = std::min(options.batch_size, data.size());
+    return options;
+}
+
 BatchNormSetup batch_norm_setup(const TrainerOptions& options, const ReplicaMap& map,
                                 const Communicator& communicator) {
     return {.communicator = communicator,
@@ -34,11 +49,14 @@ SamplerOptions sampler_options(const TrainerOptions& options, const Dataset& dat
             .shuffle = options.shuffle};
 }
 
+/// Where the numbers of passes that are no training steps begin: they draw their own dropout.
+constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
+
 }  // namespace
 
 template <class Scalar>
 Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator)
-    : options_(std::move(options)),
+    : options_(checked(std::move(options), train, communicator)),
       data_(train),
       communicator_(communicator),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
@@ -125,21 +143,22 @@ StepContext Trainer<Scalar>::context(std::uint64_t step) const {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::fill_inputs(Index step_in_epoch) {
-    const SampleRange batch = sampler_.global_batch(step_in_epoch);
+void Trainer<Scalar>::fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
+                                  const Augmentation& augmentation) {
+    const SampleRange batch = sampler.global_batch(step);
     for (std::size_t r = 0; r < inputs_.size(); ++r) {
-        const SampleRange slice = sampler_.replica_slice(step_in_epoch, hosted_.begin + static_cast<int>(r));
+        const SampleRange slice = sampler.replica_slice(step, hosted_.begin + static_cast<int>(r));
         first_positions_[r] = slice.begin - batch.begin;
         inputs_[r].batch = logit_gradients_[r].batch = slice.size();
         for (Index i = 0; i < slice.size(); ++i) {
-            const Index sample = sampler_.sample(slice.begin + i);
-            const std::uint8_t* pixels = data_.sample(sample);
-            if (options_.augmentation.enabled()) {
-                augmentation_.apply(sample, data_.shape, pixels, augmented_.data());
+            const Index sample = sampler.sample(slice.begin + i);
+            const std::uint8_t* pixels = data.sample(sample);
+            if (augmentation.enabled()) {
+                augmentation.apply(sample, data.shape, pixels, augmented_.data());
                 pixels = augmented_.data();
             }
-            transform_.apply(pixels, input_storage_[r].data() + i * data_.shape.size());
-            labels_[r][static_cast<std::size_t>(i)] = data_.labels[static_cast<std::size_t>(sample)];
+            transform_.apply(pixels, input_storage_[r].data() + i * data.shape.size());
+            labels_[r][static_cast<std::size_t>(i)] = data.labels[static_cast<std::size_t>(sample)];
         }
     }
 }
@@ -157,7 +176,7 @@ StepResult Trainer<Scalar>::step(Index step_in_epoch) {
     const Index samples = sampler_.global_batch(step_in_epoch).size();
 
     // 1. The sampler slices the global batch; each hosted replica fills its input.
-    fill_inputs(step_in_epoch);
+    fill_inputs(data_, sampler_, step_in_epoch, augmentation_);
     const StepContext now = context(static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_in_epoch));
 
     // 2. Forward, layer by layer over the hosted replicas.
@@ -175,7 +194,8 @@ StepResult Trainer<Scalar>::step(Index step_in_epoch) {
     const LossSums sums = summary_->finish();
     const double loss = sums.loss / static_cast<double>(samples);
     if (!std::isfinite(loss))
-        throw NumericalError("the loss is no longer finite (" + std::to_string(loss) + ") at epoch " +
+        throw NumericalError("the loss is no longer finite (" +
+                             std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_in_epoch) +
                              ": lower the learning rate, or warm it up");
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
@@ -214,9 +234,8 @@ void Trainer<Scalar>::recompute_running_averages() {
     std::vector<std::vector<double>> population;
     for (const BatchNorm<Scalar>* layer : layers)
         population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
-    constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
-        fill_inputs(batch);
+        fill_inputs(data_, sampler_, batch, augmentation_);
         const auto logits =
             network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_);
         compute_losses(logits, sampler_.global_batch(batch).size());
@@ -227,6 +246,34 @@ void Trainer<Scalar>::recompute_running_averages() {
     }
     for (std::size_t i = 0; i < layers.size(); ++i)
         layers[i]->norm().set_running_averages(population[i].data());
+}
+
+template <class Scalar>
+TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& data) {
+    const Index global_batch = sampler_.largest_slice() * map_.replicas();
+    TrainingModeResult result;
+    result.samples = data.size() / global_batch * global_batch;
+    if (result.samples == 0) return result;
+    Sampler sampler({.samples = result.samples,
+                     .global_batch = global_batch,
+                     .replicas = map_.replicas(),
+                     .seed = options_.seed,
+                     .shuffle = true});
+    const Augmentation none({}, options_.seed);
+    LossSums sums;
+    for (Index batch = 0; batch < sampler.batches(); ++batch) {
+        fill_inputs(data, sampler, batch, none);
+        compute_losses(
+            network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_),
+            global_batch);
+        summary_->start(losses_);
+        const LossSums one = summary_->finish();
+        sums.loss += one.loss;
+        sums.correct += one.correct;
+    }
+    result.loss = sums.loss / static_cast<double>(result.samples);
+    result.accuracy = sums.correct / static_cast<double>(result.samples);
+    return result;
 }
 
 template class Trainer<float>;

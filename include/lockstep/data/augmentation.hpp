@@ -21,6 +21,7 @@ class LOCKSTEP_EXPORT Augmentation {
     /// Starts epoch 0. Throws UsageError if crop_padding is not in 0 … 1024.
     Augmentation(const AugmentationOptions& options, std::uint64_t seed);
 
+    bool enabled() const { return options_.enabled(); }
     void start_epoch(Index epoch) { epoch_ = static_cast<std::uint64_t>(epoch); }
 
     /// Writes sample `sample_index`, whose shape.size() bytes are at `in`, to as many at `out`; the two must

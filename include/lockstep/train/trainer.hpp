@@ -59,6 +59,13 @@ struct EpochResult {
     double seconds = 0;
 };
 
+/// What a network in training mode makes of data that it is not trained on.
+struct TrainingModeResult {
+    Index samples = 0;  ///< 0: the data are fewer than one global batch, and the rest is not known
+    double loss = 0;
+    double accuracy = 0;  ///< 0 … 1
+};
+
 /// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
 /// function that is not const is collective. Instantiated for float and double.
 template <class Scalar>
@@ -92,10 +99,16 @@ class LOCKSTEP_EXPORT Trainer {
     /// 'batch' in BatchNorm", 2021, arXiv 2105.07576). Does nothing where that option is 0.
     void recompute_running_averages();
 
+    /// Loss and accuracy where batch norm uses the mini-batches' own statistics, over the same groups as in
+    /// training, and dropout drops: in full, shuffled global batches of `data`, whose samples are shaped as
+    /// the training data's; what does not fill a batch is left out. Changes no parameter and no average.
+    TrainingModeResult evaluate_in_training_mode(const Dataset& data);
+
   private:
     void check_options() const;
     void check_statistics_groups() const;
-    void fill_inputs(Index step_in_epoch);
+    void fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
+                     const Augmentation& augmentation);
     void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
     double learning_rate(Index step_in_epoch) const;
     StepContext context(std::uint64_t step) const;

@@ -3,6 +3,8 @@
 #include <support/mpi_values.hpp>
 #include <support/training.hpp>
 
+#include <lockstep/base/error.hpp>
+
 #include <gtest/gtest.h>
 
 namespace lockstep::test {
@@ -84,12 +86,19 @@ TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksWithLargeLayers) {
     expect_same_bits_as_alone<float>(options, data);
 }
 
-// More replicas than samples: some slices are empty in every step.
+// Ten samples in two batches of five: four of nine slices are empty in every step.
 TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksWithEmptyReplicas) {
-    const Dataset data = noisy_columns(7);
+    const Dataset data = noisy_columns(10);
     TrainerOptions options = small_options(9, "sync", 1);
     options.schedule.epochs = 6;
     expect_same_bits_as_alone<float>(options, data);
+}
+
+TEST(Fingerprint, MoreReplicasThanSamplesAreAnError) {
+    const Dataset data = noisy_columns(10);
+    EXPECT_THROW(Trainer<float>(small_options(11, "sync"), data, Communicator::self()), UsageError);
+    EXPECT_THROW(Trainer<float>(small_options(1'000'000'000, "sync"), data, Communicator::self()),
+                 UsageError);
 }
 
 TEST(Fingerprint, FastReductionIsCloseThoughNotTheSame) {

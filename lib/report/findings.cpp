@@ -1,0 +1,193 @@
+#include "text.hpp"
+
+#include <lockstep/report/summary.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+namespace {
+
+std::string samples(Index count) {
+    return std::to_string(count) + (count == 1 ? " sample" : " samples");
+}
+
+std::string capitalized(std::string text) {
+    if (!text.empty() && text.front() >= 'a' && text.front() <= 'z')
+        text.front() = static_cast<char>(text.front() - 'a' + 'A');
+    return text;
+}
+
+std::vector<std::string> modes_beside_sync(const Study& study) {
+    std::vector<std::string> modes = study.modes;
+    std::erase(modes, "sync");
+    return modes;
+}
+
+/// "38.9 points at 2 samples, 8.0 at 4 and 1.2 at 8"
+std::string gaps_at(const Study& study, const std::string& mode, const std::vector<Index>& sizes) {
+    std::vector<std::string> parts;
+    for (const Index size : sizes) {
+        const double gap = gap_to_sync(study, mode, size);
+        if (!std::isnan(gap)) parts.push_back(fixed(gap, 2) + " at " + std::to_string(size));
+    }
+    return enumeration(parts);
+}
+
+void describe_sync(const Study& study, std::vector<std::string>& out) {
+    double lowest = INFINITY, highest = -INFINITY;
+    for (const Index size : study.batch_sizes) {
+        const double error = test_error(study, "sync", size).mean;
+        if (std::isnan(error)) continue;
+        lowest = std::min(lowest, error);
+        highest = std::max(highest, error);
+    }
+    if (lowest > highest) return;
+    std::string text = "Synchronized batch normalization gives a test error of " + fixed(lowest, 2);
+    text += fixed(lowest, 2) == fixed(highest, 2) ? " %" : " to " + fixed(highest, 2) + " %";
+    text += " (mean over the seeds), whatever the number of samples per replica.";
+    const double deviation = seed_deviation(study);
+    if (!std::isnan(deviation))
+        text += " From seed to seed it varies by " + fixed(deviation, 2) +
+                " points: the standard deviation that costs are measured against below.";
+    out.push_back(text);
+}
+
+void describe_threshold(const Study& study, const std::string& mode, std::vector<std::string>& out) {
+    const auto threshold = cost_threshold(study, mode);
+    if (!threshold) {
+        const std::string gaps = gaps_at(study, mode, study.batch_sizes);
+        if (!gaps.empty())
+            out.push_back(capitalized(mode) + " lies above sync by these points, at so many samples per replica: " +
+                          gaps + ". With one seed there is no telling how much of that is chance.");
+        return;
+    }
+    std::vector<Index> costly, harmless;
+    for (const Index size : study.batch_sizes)
+        (threshold->harmless_from && size >= *threshold->harmless_from ? harmless : costly).push_back(size);
+    if (!threshold->harmless_from) {
+        out.push_back("At every batch size up to " + samples(threshold->largest) + " per replica, " + mode +
+                      " costs more than one standard deviation; in points above sync: " +
+                      gaps_at(study, mode, costly) + ".");
+    } else if (*threshold->harmless_from == threshold->smallest) {
+        out.push_back("At no batch size from " + samples(threshold->smallest) + " per replica on does " +
+                      mode + " cost more than one standard deviation; in points above sync: " +
+                      gaps_at(study, mode, harmless) + ".");
+    } else {
+        out.push_back("Below " + samples(*threshold->harmless_from) + " per replica, " + mode +
+                      " costs more than one standard deviation; in points above sync: " +
+                      gaps_at(study, mode, costly) + ". From there on it does not: " +
+                      gaps_at(study, mode, harmless) + ".");
+    }
+}
+
+/// The mode and batch size at which local statistics hurt most: the first mode at its smallest batch.
+struct Extreme {
+    std::string mode;
+    Index batch_size;
+};
+
+std::optional<Extreme> extreme_of(const Study& study) {
+    for (const std::string& mode : modes_beside_sync(study)) {
+        std::optional<Extreme> found;
+        for (const Index size : study.batch_sizes)
+            if (test_error(study, mode, size).count > 0 && (!found || size < found->batch_size))
+                found = Extreme{mode, size};
+        if (found) return found;
+    }
+    return std::nullopt;
+}
+
+void describe_averages(const Study& study, const Extreme& at, std::vector<std::string>& out) {
+    const auto error = [&](AverageKind kind) { return test_error(study, at.mode, at.batch_size, kind).mean; };
+    const std::string where = at.mode + " at " + samples(at.batch_size) + " per replica";
+    const double pooled = error(AverageKind::pooled), first = error(AverageKind::first),
+                 precise = error(AverageKind::precise), batch = error(AverageKind::batch);
+    if (!std::isnan(first) && at.mode != "sync")
+        out.push_back("What pooling the running averages over all replicas is worth: with " + where +
+                      " the test error is " + fixed(pooled, 2) + " %; with the running averages of the first "
+                      "replica alone, which is what other frameworks save, it is " + fixed(first, 2) + " %.");
+    if (!std::isnan(batch)) {
+        std::string text = "Evaluated with the statistics of mini-batches as in training, " + where +
+                           " has an error of " + fixed(batch, 2) + " %, against " + fixed(pooled, 2) +
+                           " % with running averages";
+        if (!std::isnan(precise)) text += " and " + fixed(precise, 2) + " % with PreciseBN";
+        out.push_back(text + ".");
+    }
+}
+
+void describe_noise(const Study& study, const Extreme& at, std::vector<std::string>& out) {
+    const Combination* one = nullptr;
+    for (const std::uint64_t seed : study.seeds)
+        if (!one) one = study.find(at.mode, at.batch_size, seed);
+    if (!one || one->noise.empty()) return;
+    const auto& mean = one->noise.back().mean;
+    const auto& variance = one->noise.back().variance;
+    if (mean.empty()) return;
+    const auto [quietest, loudest] = std::ranges::minmax(mean);
+    const auto [low, high] = std::ranges::minmax(variance);
+    out.push_back("At the end of training a replica's mean over " + samples(at.batch_size) +
+                  " is off by " + fixed(quietest, 2) + " to " + fixed(loudest, 2) +
+                  " standard deviations of the channel, depending on the layer, and its variance by " +
+                  fixed(100 * low, 0) + " to " + fixed(100 * high, 0) + " % (" + at.mode + ").");
+}
+
+void describe_drift(const Study& study, std::vector<std::string>& out) {
+    for (const std::string& mode : modes_beside_sync(study)) {
+        std::vector<std::string> parts;
+        for (const Index size : study.batch_sizes) {
+            std::vector<double> drifts;
+            for (const std::uint64_t seed : study.seeds)
+                if (const Combination* one = study.find(mode, size, seed))
+                    drifts.push_back(one->epochs.back().drift);
+            const Spread drift = spread(drifts);
+            if (drift.count > 0) parts.push_back(fixed(100 * drift.mean, 0) + " % at " + std::to_string(size));
+        }
+        if (!parts.empty())
+            out.push_back("From the same initial weights and the same order of samples, the parameters of " +
+                          mode + " end at this distance from those of sync, relative to their length, by "
+                          "samples per replica: " + enumeration(parts) + ".");
+    }
+}
+
+void describe_prediction(const Study& study, std::vector<std::string>& out) {
+    if (!study.prediction) return;
+    const Prediction& prediction = *study.prediction;
+    for (const ComputeTime& one : prediction.compute) {
+        const auto fewest = prediction.first_above(one.batch_size, PredictedForm::as_built, 0.05);
+        const std::string link = "On a network of " + duration(prediction.link.latency_seconds) + " and " +
+                                 significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) +
+                                 " GB/s, with " + samples(one.batch_size) + " per replica, ";
+        out.push_back(fewest ? link + "sync would cost more than 5 % of a step from " +
+                                   std::to_string(*fewest) + " ranks on, by the model below."
+                             : link + "sync would cost at most 5 % of a step at every number of ranks asked "
+                                      "for, by the model below.");
+    }
+}
+
+void describe_missing(const Study& study, std::vector<std::string>& out) {
+    int failed = 0;
+    for (const Combination& one : study.combinations) failed += one.outcome == Outcome::failed;
+    if (failed > 0)
+        out.push_back(std::to_string(failed) + (failed == 1 ? " combination has" : " combinations have") +
+                      " failed and " + (failed == 1 ? "is" : "are") +
+                      " not in the figures; the list at the end says why.");
+}
+
+}  // namespace
+
+std::vector<std::string> findings(const Study& study) {
+    std::vector<std::string> out;
+    describe_sync(study, out);
+    for (const std::string& mode : modes_beside_sync(study)) describe_threshold(study, mode, out);
+    if (const auto extreme = extreme_of(study)) {
+        describe_averages(study, *extreme, out);
+        describe_noise(study, *extreme, out);
+    }
+    describe_drift(study, out);
+    describe_prediction(study, out);
+    describe_missing(study, out);
+    return out;
+}
+
+}  // namespace lockstep

@@ -1,0 +1,66 @@
+#include <lockstep/report/summary.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lockstep {
+
+Spread spread(std::span<const double> values) {
+    Spread result;
+    double sum = 0;
+    for (const double value : values)
+        if (!std::isnan(value)) sum += value, ++result.count;
+    if (result.count == 0) return result;
+    result.mean = sum / result.count;
+    if (result.count == 1) return result;
+    double squares = 0;
+    for (const double value : values)
+        if (!std::isnan(value)) squares += (value - result.mean) * (value - result.mean);
+    result.deviation = std::sqrt(squares / (result.count - 1));
+    return result;
+}
+
+Spread test_error(const Study& study, std::string_view mode, Index batch_size, AverageKind averages) {
+    std::vector<double> errors;
+    for (const std::uint64_t seed : study.seeds)
+        if (const Combination* one = study.find(mode, batch_size, seed))
+            errors.push_back(100 * (1 - one->epochs.back().accuracy(averages)));
+    return spread(errors);
+}
+
+Spread test_error(const Study& study, std::string_view mode, Index batch_size) {
+    return test_error(study, mode, batch_size, study.averages);
+}
+
+double gap_to_sync(const Study& study, std::string_view mode, Index batch_size) {
+    return test_error(study, mode, batch_size).mean - test_error(study, "sync", batch_size).mean;
+}
+
+double seed_deviation(const Study& study) {
+    double squares = 0;
+    int count = 0;
+    for (const Index batch_size : study.batch_sizes) {
+        const double deviation = test_error(study, "sync", batch_size).deviation;
+        if (std::isnan(deviation)) continue;
+        squares += deviation * deviation;
+        ++count;
+    }
+    return count > 0 ? std::sqrt(squares / count) : not_measured;
+}
+
+std::optional<CostThreshold> cost_threshold(const Study& study, std::string_view mode) {
+    const double deviation = seed_deviation(study);
+    std::vector<Index> sizes;
+    for (const Index size : study.batch_sizes)
+        if (!std::isnan(gap_to_sync(study, mode, size))) sizes.push_back(size);
+    if (sizes.empty() || std::isnan(deviation)) return std::nullopt;
+    std::ranges::sort(sizes);
+    CostThreshold result{.harmless_from = {}, .smallest = sizes.front(), .largest = sizes.back()};
+    for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
+        if (gap_to_sync(study, mode, *size) > deviation) break;
+        result.harmless_from = *size;
+    }
+    return result;
+}
+
+}  // namespace lockstep
