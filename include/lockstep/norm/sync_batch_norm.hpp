@@ -44,8 +44,8 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
                   ReplicaPlacement placement = {});
 
     /// Not while a pass is under way.
-    SyncBatchNorm(SyncBatchNorm&&) = default;
-    SyncBatchNorm& operator=(SyncBatchNorm&&) = default;
+    SyncBatchNorm(SyncBatchNorm&&) noexcept = default;
+    SyncBatchNorm& operator=(SyncBatchNorm&&) noexcept = default;
 
     Index channels() const { return channels_; }
     const BatchNormOptions& options() const { return options_; }
