@@ -62,6 +62,8 @@ class WaitTimer {
 
 /// "2.5 s", for errors.
 std::string seconds_text(double seconds);
+/// "rank 1, 3": each once, in order.
+std::string ranks_text(std::vector<int> ranks);
 
 /// Keeps memory to the end of the program: what MPI may still read or write after an exchange was given up.
 void keep_for_mpi(std::shared_ptr<void> memory);
