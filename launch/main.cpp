@@ -23,6 +23,7 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n RANKS lockstep train [options]       train a network\n"
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
+    "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "\n"
     "Each command prints its options with --help. A first run, on the built-in digits:\n"
     "\n"
@@ -31,13 +32,14 @@ constexpr const char* usage =
 void run(const std::string& command, const std::vector<std::string>& arguments) {
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
+    if (command == "compare") return compare_command(arguments);
     if (command == "help" || command == "--help") {
         int rank = 0;
         MPI_Comm_rank(MPI_COMM_WORLD, &rank);
         if (rank == 0) std::fputs(usage, stdout);
         return;
     }
-    throw lockstep::UsageError("'" + command + "' is no command; there are train and evaluate (see --help)");
+    throw lockstep::UsageError("'" + command + "' is no command; see --help");
 }
 
 }  // namespace
