@@ -134,7 +134,8 @@ class StudyRun {
         const auto done = std::ranges::count(finished_, true);
         console_.line("\n  " + std::to_string(communicator_.size()) + " ranks; " +
                       std::to_string(plans_.size()) + " combinations, " + std::to_string(to_compute()) +
-                      " to compute" + (done > 0 ? ", " + std::to_string(done) + " there already" : "") + "\n");
+                      " to compute" + (done > 0 ? ", " + std::to_string(done) + " there already" : "") +
+                      "\n");
     }
 
     void run_one(std::size_t index, StudyProgress& progress) {

@@ -100,7 +100,8 @@ std::optional<ReferenceRun> StudyFolder::load_reference(const CombinationPlan& p
 void StudyFolder::save_reference(const CombinationPlan& plan, const ReferenceRun& run) const {
     SafetensorsWriter writer;
     for (std::size_t epoch = 0; epoch < run.size(); ++epoch)
-        writer.add(epoch_name(epoch), {static_cast<Index>(run[epoch].size())}, std::span<const float>(run[epoch]));
+        writer.add(epoch_name(epoch), {static_cast<Index>(run[epoch].size())},
+                   std::span<const float>(run[epoch]));
     writer.write(reference(plan));
 }
 
@@ -113,7 +114,8 @@ void StudyFolder::write_results(const Study& study) const {
     write_file(path_ / "results.csv", results_csv(study));
     write_file(path_ / "results.json", to_json(study));
     const std::vector<Figure> figures = study_figures(study);
-    for (const Figure& figure : figures) write_file(path_ / "figures" / (figure.name + ".svg"), to_svg(figure));
+    for (const Figure& figure : figures)
+        write_file(path_ / "figures" / (figure.name + ".svg"), to_svg(figure));
     write_file(path_ / "report.html", html_report(study, figures));
 }
 

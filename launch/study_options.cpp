@@ -19,7 +19,8 @@ std::vector<std::string> split(const std::string& option, const std::string& lis
         std::string item = list.substr(begin, comma - begin);
         item.erase(0, item.find_first_not_of(' '));
         item.erase(item.find_last_not_of(' ') + 1);
-        if (item.empty()) throw UsageError(option + ": '" + list + "' is no list of values with commas between");
+        if (item.empty())
+            throw UsageError(option + ": '" + list + "' is no list of values with commas between");
         if (std::ranges::find(items, item) != items.end())
             throw UsageError(option + ": " + item + " is there twice");
         items.push_back(std::move(item));
@@ -35,7 +36,8 @@ std::vector<Number> numbers(const std::string& option, const std::string& list, 
         Number value{};
         const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), value);
         if (error != std::errc() || end != item.data() + item.size() || value < least)
-            throw UsageError(option + ": '" + item + "' is no whole number from " + std::to_string(least) + " on");
+            throw UsageError(option + ": '" + item + "' is no whole number from " + std::to_string(least) +
+                             " on");
         values.push_back(value);
     }
     return values;
@@ -98,8 +100,9 @@ StudyOptions to_study_options(const po::variables_map& values) {
     study.global_batch = values["global-batch"].as<Index>();
     for (const Index size : study.batch_sizes)
         if (study.global_batch < size || study.global_batch % size != 0)
-            throw UsageError("batch-sizes: " + std::to_string(size) + " does not divide the global batch of " +
-                             std::to_string(study.global_batch) + "; see --global-batch");
+            throw UsageError("batch-sizes: " + std::to_string(size) +
+                             " does not divide the global batch of " + std::to_string(study.global_batch) +
+                             "; see --global-batch");
     study.averages = parse_averages(text("running-averages"));
     if (values.count("predict")) study.predicted_ranks = numbers<int>("predict", text("predict"), 2);
     study.latency_seconds = positive(values, "latency");
@@ -108,14 +111,14 @@ StudyOptions to_study_options(const po::variables_map& values) {
 }
 
 Settings resolved_settings(const StudyOptions& study) {
-    Settings all = {
-        {"modes", join(study.modes, [](const BatchNormMode& mode) { return mode.to_string(); })},
-        {"batch-sizes", join(study.batch_sizes, [](Index size) { return std::to_string(size); })},
-        {"seeds", join(study.seeds, [](std::uint64_t seed) { return std::to_string(seed); })},
-        {"global-batch", std::to_string(study.global_batch)},
-        {"running-averages", to_string(study.averages)}};
+    Settings all = {{"modes", join(study.modes, [](const BatchNormMode& mode) { return mode.to_string(); })},
+                    {"batch-sizes", join(study.batch_sizes, [](Index size) { return std::to_string(size); })},
+                    {"seeds", join(study.seeds, [](std::uint64_t seed) { return std::to_string(seed); })},
+                    {"global-batch", std::to_string(study.global_batch)},
+                    {"running-averages", to_string(study.averages)}};
     if (!study.predicted_ranks.empty())
-        all.emplace_back("predict", join(study.predicted_ranks, [](int ranks) { return std::to_string(ranks); }));
+        all.emplace_back("predict",
+                         join(study.predicted_ranks, [](int ranks) { return std::to_string(ranks); }));
     if (study.latency_seconds) all.emplace_back("latency", number_text(*study.latency_seconds));
     if (study.bandwidth_bytes_per_second)
         all.emplace_back("bandwidth", number_text(*study.bandwidth_bytes_per_second));

@@ -50,7 +50,8 @@ LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
         link.bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9);
     }
     link.latency_seconds = study.latency_seconds.value_or(link.latency_seconds);
-    link.bandwidth_bytes_per_second = study.bandwidth_bytes_per_second.value_or(link.bandwidth_bytes_per_second);
+    link.bandwidth_bytes_per_second =
+        study.bandwidth_bytes_per_second.value_or(link.bandwidth_bytes_per_second);
     return link;
 }
 
@@ -64,7 +65,8 @@ StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
     messages.gradient_bytes = network.layout().parameter_values() * static_cast<Index>(sizeof(float));
     for (const BatchNorm<float>* layer : network.batch_norms())
         messages.channels.push_back(layer->norm().channels());
-    messages.first_backward = network.batch_norms().empty() || network.batch_norms().front()->prefix() != "0.";
+    messages.first_backward =
+        network.batch_norms().empty() || network.batch_norms().front()->prefix() != "0.";
     return messages;
 }
 
@@ -107,8 +109,10 @@ MeasuredSteps measure_steps(const StudyOptions& study, const DatasetPair& data, 
         times[0] = mean_over_ranks(
             step_seconds(study, data, Communicator::self(), batch_size, StatisticsScope::local), part);
         if (ranks > 1) {
-            times[1] = mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::local), part);
-            times[2] = mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::sync), part);
+            times[1] =
+                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::local), part);
+            times[2] =
+                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::sync), part);
         }
     }
     wait_patiently(all);
@@ -153,7 +157,8 @@ Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& dat
                                                       prediction.messages, prediction.link),
                                          measured.step});
         }
-    prediction.rows = predict(prediction.compute, study.predicted_ranks, prediction.messages, prediction.link);
+    prediction.rows =
+        predict(prediction.compute, study.predicted_ranks, prediction.messages, prediction.link);
     return prediction;
 }
 

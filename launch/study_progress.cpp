@@ -27,14 +27,13 @@ StudyProgress::StudyProgress(bool speaks, std::size_t to_compute)
 
 std::string StudyProgress::head() const {
     const std::string count = std::to_string(to_compute_), number = std::to_string(done_ + 1);
-    return "  [" + std::string(count.size() - std::min(count.size(), number.size()), ' ') + number + "/" + count +
-           "] ";
+    return "  [" + std::string(count.size() - std::min(count.size(), number.size()), ' ') + number + "/" +
+           count + "] ";
 }
 
 /// `done` in combinations, with fractions.
 std::string StudyProgress::left(double done) const {
-    const double elapsed =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     const double rest = static_cast<double>(to_compute_) - done;
     if (!(done > 0) || !(rest > 0)) return "";
     return "about " + minutes(elapsed / done * rest) + " left";
@@ -65,8 +64,8 @@ void StudyProgress::end(const Combination& one, AverageKind averages) {
     const std::string line = head();
     ++done_;
     if (!speaks_) return;
-    std::printf("%s%s%-44s %s  %s\n", terminal_ ? "\r\033[K" : "", line.c_str(), name_.c_str(), result.c_str(),
-                left(static_cast<double>(done_)).c_str());
+    std::printf("%s%s%-44s %s  %s\n", terminal_ ? "\r\033[K" : "", line.c_str(), name_.c_str(),
+                result.c_str(), left(static_cast<double>(done_)).c_str());
     std::fflush(stdout);
 }
 

@@ -99,7 +99,8 @@ class CombinationRun {
             StudyEpoch& epoch = record.epochs.emplace_back();
             epoch.epoch = trainer_.epoch() + 1;
             clock_.start();
-            const EpochResult trained = trainer_.run_epoch([&](const StepResult& step) { observe(step, record); });
+            const EpochResult trained =
+                trainer_.run_epoch([&](const StepResult& step) { observe(step, record); });
             epoch.train_loss = trained.loss;
             epoch.train_accuracy = trained.accuracy;
             evaluate_epoch(epoch);
@@ -123,8 +124,9 @@ class CombinationRun {
     void observe(const StepResult& step, Combination& record) {
         clock_.stop();
         first_averages_->update();
-        const double position = static_cast<double>(trainer_.epoch()) +
-                                static_cast<double>(step.step + 1) / static_cast<double>(trainer_.steps_per_epoch());
+        const double position =
+            static_cast<double>(trainer_.epoch()) +
+            static_cast<double>(step.step + 1) / static_cast<double>(trainer_.steps_per_epoch());
         recent_loss_ += step.loss;
         ++recent_steps_;
         if (ends_part(step.step, loss_points_per_epoch)) {
