@@ -1,6 +1,6 @@
 #include "console.hpp"
 
-#include <unistd.h>
+#include "terminal.hpp"
 
 #include <cstdio>
 
@@ -12,7 +12,7 @@ constexpr std::chrono::milliseconds redraw_interval(100);
 
 }  // namespace
 
-Console::Console(bool speaks) : speaks_(speaks), terminal_(speaks && isatty(STDOUT_FILENO) == 1) {}
+Console::Console(bool speaks) : speaks_(speaks), terminal_(speaks && output_is_a_terminal()) {}
 
 void Console::line(const std::string& text) const {
     if (!speaks_) return;

@@ -1,22 +1,44 @@
 #include "failure.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <set>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace lockstep::launch {
 namespace {
 
-constexpr int text_bytes = 2048;
+constexpr std::size_t text_bytes = 2048;
 constexpr double patience_seconds = 2;
+constexpr int report_tag = 1;
+
+/// "rank 3 of 8: what" → "what".
+std::string_view without_rank(std::string_view text) {
+    const std::size_t colon = text.find(": ");
+    if (!text.starts_with("rank ") || colon == std::string_view::npos) return text;
+    return text.substr(0, colon).find(" of ") == std::string_view::npos ? text : text.substr(colon + 2);
+}
+
+constexpr std::string_view second_hand = " has failed: ";
+
+/// "rank 3 of 8: rank 2 has failed: rank 2 of 8: what" → "what": a fault reads the same wherever it comes
+/// from.
+std::string_view fault_of(std::string_view text) {
+    text = without_rank(text);
+    const std::size_t end = text.starts_with("rank ") ? text.find(second_hand) : std::string_view::npos;
+    return end == std::string_view::npos ? text : without_rank(text.substr(end + second_hand.size()));
+}
+
+bool is_second_hand(std::string_view text) {
+    return fault_of(text) != without_rank(text);
+}
 
 void print(int rank, std::string_view text) {
     std::fflush(stdout);
-    // Errors that name their rank themselves ("rank 3 of 8: …") are not given it twice.
-    const std::string own = "rank " + std::to_string(rank) + " of ";
-    if (text.starts_with(own)) text.remove_prefix(std::min(text.find(": ") + 2, text.size()));
+    text = without_rank(text);
     std::fprintf(stderr, "lockstep: rank %d: %.*s\n", rank, static_cast<int>(text.size()), text.data());
     std::fflush(stderr);
 }
@@ -25,35 +47,60 @@ void print(int rank, std::string_view text) {
 
 FailureReport::FailureReport() {
     MPI_Comm_dup(MPI_COMM_WORLD, &communicator_);
+    MPI_Comm_rank(communicator_, &rank_);
+    MPI_Comm_size(communicator_, &size_);
 }
 
-void FailureReport::report(const std::string& text) const {
-    int rank = 0, size = 1;
-    MPI_Comm_rank(communicator_, &rank);
-    MPI_Comm_size(communicator_, &size);
-    std::vector<char> mine(text_bytes, '\0');
-    std::memcpy(mine.data(), text.data(), std::min<std::size_t>(text.size(), text_bytes - 1));
-    std::vector<char> all(static_cast<std::size_t>(size) * text_bytes);
-    MPI_Request request = MPI_REQUEST_NULL;
-    MPI_Iallgather(mine.data(), text_bytes, MPI_CHAR, all.data(), text_bytes, MPI_CHAR, communicator_,
-                   &request);
+std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text) const {
+    // Short enough for MPI to take at once, so nobody waits for those who are not there to receive.
+    for (int other = 0; other < size_; ++other) {
+        MPI_Request request = MPI_REQUEST_NULL;
+        if (other == rank_) continue;
+        MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_CHAR, other, report_tag, communicator_,
+                  &request);
+        MPI_Request_free(&request);
+    }
+    std::vector<Text> all = {{rank_, text}};
     const double start = MPI_Wtime();
-    int everybody = 0;
-    while (!everybody && MPI_Wtime() - start < patience_seconds)
-        MPI_Test(&request, &everybody, MPI_STATUS_IGNORE);
-    if (!everybody) {
-        print(rank, text);
-        MPI_Abort(MPI_COMM_WORLD, 1);
+    while (all.size() < static_cast<std::size_t>(size_) && MPI_Wtime() - start < patience_seconds) {
+        int found = 0;
+        MPI_Status status;
+        MPI_Iprobe(MPI_ANY_SOURCE, report_tag, communicator_, &found, &status);
+        if (!found) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            continue;
+        }
+        std::string theirs(text_bytes, '\0');
+        int length = 0;
+        MPI_Get_count(&status, MPI_CHAR, &length);
+        MPI_Recv(theirs.data(), static_cast<int>(text_bytes), MPI_CHAR, status.MPI_SOURCE, report_tag,
+                 communicator_, MPI_STATUS_IGNORE);
+        theirs.resize(static_cast<std::size_t>(length));
+        all.push_back({status.MPI_SOURCE, std::move(theirs)});
     }
-    if (rank != 0) return;
-    std::set<std::string> printed;
-    for (int r = 0; r < size; ++r) {
-        const std::string theirs(all.data() + static_cast<std::ptrdiff_t>(r) * text_bytes);
-        // The same fault reads the same on all ranks but for the rank's name.
-        const std::string key =
-            theirs.starts_with("rank ") ? theirs.substr(std::min(theirs.find(": "), theirs.size())) : theirs;
-        if (printed.insert(key).second) print(r, theirs);
+    // Whoever met the fault before whoever only heard of it; then by rank.
+    std::ranges::sort(all, {}, [](const Text& one) { return std::pair(is_second_hand(one.text), one.rank); });
+    return all;
+}
+
+void FailureReport::report(const std::string& what) const {
+    const std::string text = what.substr(0, text_bytes);
+    const std::vector<Text> all = exchange(text);
+    const int speaker = std::ranges::min(all, {}, &Text::rank).rank;
+    if (all.size() == static_cast<std::size_t>(size_)) {
+        if (rank_ != speaker) return;
+        std::set<std::string_view> printed;
+        for (const Text& one : all)
+            if (printed.insert(fault_of(one.text)).second) print(one.rank, one.text);
+        return;
     }
+    // Some rank does not come: it hangs, or waits for us. One speaks and ends all; the others leave it the
+    // time.
+    if (rank_ != speaker)
+        std::this_thread::sleep_for(std::chrono::duration<double>(2 * patience_seconds));
+    else
+        print(all.front().rank, all.front().text);
+    MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
 }  // namespace lockstep::launch

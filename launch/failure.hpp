@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include <string>
+#include <vector>
 
 namespace lockstep::launch {
 
@@ -13,12 +14,22 @@ class FailureReport {
     FailureReport();
 
     /// Says what went wrong on this rank. Where all ranks fail within two seconds, one of them prints each
-    /// different text once, and this returns, for the caller to leave with a non-zero exit. Where others do
-    /// not come, prints this rank's text and aborts all ranks.
-    void report(const std::string& text) const;
+    /// different fault once, and this returns, for the caller to leave with a non-zero exit. Where some do
+    /// not come, one of the others prints the first fault and aborts all ranks.
+    void report(const std::string& what) const;
 
   private:
+    struct Text {
+        int rank;
+        std::string text;
+    };
+
+    /// The texts of all ranks that report within the two seconds, ours among them; the cause comes first.
+    std::vector<Text> exchange(const std::string& text) const;
+
     MPI_Comm communicator_ = MPI_COMM_NULL;
+    int rank_ = 0;
+    int size_ = 1;
 };
 
 }  // namespace lockstep::launch

@@ -1,4 +1,5 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
+#include "agreement.hpp"
 #include "command.hpp"
 #include "failure.hpp"
 
@@ -7,6 +8,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -29,7 +31,21 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n 2 lockstep train --config configs/digits_mlp.cfg --bn sync\n";
 
-void run(const std::string& command, const std::vector<std::string>& arguments) {
+/// The words of the command line; -h is --help, and no word at all is help.
+std::vector<std::string> words_of(int argc, char** argv) {
+    std::vector<std::string> words(argv + 1, argv + argc);
+    std::ranges::replace(words, std::string("-h"), std::string("--help"));
+    if (words.empty()) words.emplace_back("help");
+    return words;
+}
+
+void run(const std::vector<std::string>& words) {
+    const std::string& command = words.front();
+    const std::vector<std::string> arguments(words.begin() + 1, words.end());
+    // A rank that only prints its help would leave the others waiting for it.
+    const bool help = std::ranges::find(arguments, "--help") != arguments.end();
+    check_agreement(lockstep::Communicator(MPI_COMM_WORLD),
+                    {{"command", help ? command + " --help" : command}});
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
     if (command == "compare") return compare_command(arguments);
@@ -39,7 +55,8 @@ void run(const std::string& command, const std::vector<std::string>& arguments) 
         if (rank == 0) std::fputs(usage, stdout);
         return;
     }
-    throw lockstep::UsageError("'" + command + "' is no command; see --help");
+    throw lockstep::UsageError("'" + command +
+                               "' is no command; there are train, evaluate and compare (see lockstep --help)");
 }
 
 }  // namespace
@@ -48,7 +65,7 @@ int main(int argc, char** argv) {
     const lockstep::Session session(argc, argv);
     const FailureReport failure;
     try {
-        run(argc > 1 ? argv[1] : "help", {argv + (argc > 1 ? 2 : 1), argv + argc});
+        run(words_of(argc, argv));
         return 0;
     } catch (const std::bad_alloc&) {
         failure.report("out of memory: use fewer replicas on each rank, a smaller batch or a smaller model");

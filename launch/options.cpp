@@ -1,7 +1,9 @@
 #include "options.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/nn/model_parser.hpp>
 
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -30,6 +32,34 @@ bool parse_switch(const std::string& name, const std::string& text) {
     if (text == "true") return true;
     if (text == "false") return false;
     throw UsageError(name + ": '" + text + "' is neither true nor false");
+}
+
+/// By hand: a stream would read -1 as 2⁶⁴ − 1.
+std::uint64_t parse_seed(const std::string& text) {
+    std::uint64_t seed = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (error != std::errc() || end != text.data() + text.size())
+        throw UsageError("seed: '" + text + "' is no whole number from 0 to 2^64 - 1");
+    return seed;
+}
+
+/// The model text as config.cfg can hold it: on one line, and always written the same way.
+std::string tidy_model(const std::string& text) {
+    std::string tidy;
+    for (const LayerDescription& layer : parse_model(text))
+        tidy += (tidy.empty() ? "" : ", ") + layer.to_string();
+    return tidy;
+}
+
+/// Throws where a value would not come back from config.cfg as it went in.
+void check_can_be_stored(const Settings& settings) {
+    for (const auto& [name, value] : settings)
+        if (value.find_first_of("#\n\r") != std::string::npos || value.find_first_of(" \t") == 0 ||
+            value.find_last_of(" \t") == value.size() - 1)
+            throw UsageError(
+                name + ": '" + value +
+                "' holds a '#', a line break or a space at its end, which a configuration file cannot "
+                "hold: choose another name");
 }
 
 Reduction parse_reduction(const std::string& text) {
@@ -94,8 +124,9 @@ po::options_description optimization_options() {
         "augment-crop", po::value<Index>()->default_value(0), "random crops after padding by so many pixels")(
         "augment-flip", po::value<std::string>()->default_value("false"),
         "random horizontal flips: true or false")(
-        "seed", po::value<std::uint64_t>()->default_value(defaults.seed), "of everything that is random")(
-        "shuffle", po::value<std::string>()->default_value("true"), "a new order each epoch: true or false")(
+        "seed", po::value<std::string>()->default_value(std::to_string(defaults.seed)),
+        "of everything that is random")("shuffle", po::value<std::string>()->default_value("true"),
+                                        "a new order each epoch: true or false")(
         "init-from", po::value<std::string>(), "start from the weights in a .safetensors file");
     return group;
 }
@@ -158,13 +189,15 @@ po::variables_map parse_arguments(const std::vector<std::string>& arguments,
     try {
         using namespace po::command_line_style;
         // Whole names only: an abbreviation that works today may be ambiguous tomorrow.
-        const po::positional_options_description none;
-        po::store(po::command_line_parser(arguments)
-                      .options(known)
-                      .positional(none)
-                      .style(allow_long | long_allow_adjacent | long_allow_next)
-                      .run(),
-                  values);
+        const auto parsed = po::command_line_parser(arguments)
+                                .options(known)
+                                .style(allow_long | long_allow_adjacent | long_allow_next)
+                                .run();
+        for (const auto& option : parsed.options)
+            if (option.position_key >= 0)
+                throw UsageError("'" + option.value.front() +
+                                 "' is not expected: options are written --name value; see --help");
+        po::store(parsed, values);
     } catch (const po::error& error) {
         throw UsageError(std::string(error.what()) + "; see --help");
     }
@@ -193,14 +226,13 @@ RunOptions to_run_options(const po::variables_map& values) {
                 .test_samples = optional<Index>(values, "test-samples")};
     TrainerOptions& trainer = run.trainer;
     trainer.input = parse_input_kind(text("input"));
-    trainer.model = text("model");
+    trainer.model = tidy_model(text("model"));
     trainer.epsilon = number("bn-epsilon");
     trainer.batch_norm = BatchNormMode::parse(text("bn"));
     trainer.running_momentum = parse_running_momentum(text("bn-momentum"));
     trainer.precise_batches = count("precise-bn");
     trainer.replicas = optional<int>(values, "replicas");
     trainer.batch_size = count("batch-size");
-    if (trainer.batch_size < 1) throw UsageError("batch-size must be at least 1");
     trainer.optimizer = {.kind = parse_optimizer_kind(text("optimizer")),
                          .momentum = number("momentum"),
                          .nesterov = parse_switch("nesterov", text("nesterov")),
@@ -212,7 +244,7 @@ RunOptions to_run_options(const po::variables_map& values) {
                         .warmup_epochs = number("warmup-epochs")};
     trainer.augmentation = {.crop_padding = count("augment-crop"),
                             .horizontal_flip = parse_switch("augment-flip", text("augment-flip"))};
-    trainer.seed = values["seed"].as<std::uint64_t>();
+    trainer.seed = parse_seed(text("seed"));
     trainer.shuffle = parse_switch("shuffle", text("shuffle"));
     trainer.reduction = parse_reduction(text("reduction"));
     run.init_from = path("init-from");
@@ -221,6 +253,7 @@ RunOptions to_run_options(const po::variables_map& values) {
     if (run.checkpoint_every < 1) throw UsageError("checkpoint-every must be at least 1 epoch");
     run.resume = values["resume"].as<bool>();
     run.timeout_seconds = number("timeout");
+    check_can_be_stored(resolved_settings(run));
     return run;
 }
 

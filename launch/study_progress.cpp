@@ -1,6 +1,6 @@
 #include "study_progress.hpp"
 
-#include <unistd.h>
+#include "terminal.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -21,7 +21,7 @@ std::string minutes(double seconds) {
 
 StudyProgress::StudyProgress(bool speaks, std::size_t to_compute)
     : speaks_(speaks),
-      terminal_(speaks && isatty(STDOUT_FILENO) == 1),
+      terminal_(speaks && output_is_a_terminal()),
       to_compute_(to_compute),
       start_(std::chrono::steady_clock::now()) {}
 

@@ -33,13 +33,16 @@ Communicator::State::~State() {
     if (!finalized && !failed) MPI_Comm_free(&handle);
 }
 
-void Communicator::State::fail(const std::string& what) {
+void Communicator::State::announce(const std::string& what) {
     // Only the first failure is news: what follows from it would bury it.
-    if (!failed) {
-        failed = true;
-        failure = what;
-        send_notices();
-    }
+    if (failed) return;
+    failed = true;
+    failure = what;
+    send_notices();
+}
+
+void Communicator::State::fail(const std::string& what) {
+    announce(what);
     throw CommunicationError(what);
 }
 
@@ -133,6 +136,10 @@ double Communicator::timeout_seconds() const {
 }
 int Communicator::next_number() const {
     return ++state_->numbers_given;
+}
+
+void Communicator::announce_failure(std::string_view why) const {
+    state_->announce(whoami() + ": " + std::string(why));
 }
 
 std::string Communicator::whoami() const {

@@ -18,7 +18,9 @@ struct Communicator::State {
     State(const State&) = delete;
     State& operator=(const State&) = delete;
 
-    /// Remembers the failure, tells the other ranks, and throws CommunicationError.
+    /// Remembers the failure and tells the other ranks.
+    void announce(const std::string& what);
+    /// Announces, and throws CommunicationError.
     [[noreturn]] void fail(const std::string& what);
     /// Throws if the communicator has failed before.
     void check_usable() const;

@@ -12,15 +12,19 @@
 namespace lockstep {
 namespace {
 
-constexpr int exchange_tag = 1;
+/// Each stage has a tag of its own: a rank that is ahead may send for the next one. Sums have tags from 16
+/// on.
+constexpr int first_exchange_tag = 3;
+constexpr int most_stages = 13;
 
-/// The covers of all ranks that share the tree, from left to right.
-std::vector<ReplicaRange> all_covers(const ReplicaMap& map, ReplicaRange tree) {
+int tag_of(int stage_number) {
+    return first_exchange_tag + stage_number;
+}
+
+std::vector<ReplicaRange> all_nodes(const ExchangeStage& stage) {
     std::vector<ReplicaRange> nodes;
-    for (int rank = map.rank_of(tree.begin); rank <= map.rank_of(tree.end - 1); ++rank) {
-        const auto cover = tree_cover(tree, map.block(rank));
-        nodes.insert(nodes.end(), cover.begin(), cover.end());
-    }
+    for (const ExchangePart& part : stage.parts)
+        nodes.insert(nodes.end(), part.nodes.begin(), part.nodes.end());
     return nodes;
 }
 
@@ -32,47 +36,94 @@ TreeMerge sum_merge(std::size_t values) {
     };
 }
 
+/// Somebody whose message a stage awaits.
 struct TreeExchange::Peer {
     int rank = 0;
+    int stage = 0;  // its number
     AlignedVector<std::byte> message;
     MPI_Request request = MPI_REQUEST_NULL;
     bool matched = false;  // its message of this call has been matched
     bool arrived = false;  // … and received
 };
 
+struct TreeExchange::Stage {
+    int number = 0;
+    std::vector<int> send_to;
+    std::vector<MPI_Request> sends;
+    AlignedVector<std::byte> own;  // what is sent, but for the first stage, which sends message_
+    std::byte* message = nullptr;  // either of them
+    int bytes = 0;
+    std::vector<Peer> peers;
+    FoldPlan fold;
+    std::vector<double*> operands;  // of the fold, from left to right
+    std::vector<double*> joined;    // what the fold leaves
+};
+
 TreeExchange::TreeExchange(const Communicator& communicator, const ReplicaMap& map, ReplicaRange tree,
-                           std::size_t values, TreeMerge merge)
+                           std::size_t values, TreeMerge merge, int direct_ranks)
     : communicator_(communicator),
       hosted_(intersection(tree, map.block(communicator.rank()))),
       values_(values),
       merge_(std::move(merge)),
-      leaves_(FoldPlan::of_leaves(tree, hosted_)),
-      top_(tree, all_covers(map, tree)) {
+      leaves_(FoldPlan::of_leaves(tree, hosted_)) {
     if (hosted_.empty()) throw Error("tree exchange: the rank hosts no replica of the tree");
-    const auto bytes_of = [this](int nodes) {
-        return sizeof(ExchangeLabel) + static_cast<std::size_t>(nodes) * values_ * sizeof(double);
-    };
-    if (bytes_of(leaves_.remaining()) > INT_MAX)
-        throw UsageError("too many channels for one exchange: a message would exceed 2 GiB");
-    message_.resize(bytes_of(leaves_.slots()));
-    message_bytes_ = static_cast<int>(bytes_of(leaves_.remaining()));
-
-    const int first = map.rank_of(tree.begin), last = map.rank_of(tree.end - 1);
-    peers_.reserve(static_cast<std::size_t>(last - first));
-    for (int rank = first; rank <= last; ++rank) {
-        std::byte* message = message_.data();
-        int nodes = leaves_.remaining();
-        if (rank != communicator_.rank()) {
-            Peer& peer = peers_.emplace_back();
-            peer.rank = rank;
-            nodes = static_cast<int>(tree_cover(tree, map.block(rank)).size());
-            peer.message.resize(bytes_of(nodes));
-            message = peer.message.data();
-        }
-        for (int k = 0; k < nodes; ++k) operands_.push_back(reinterpret_cast<double*>(message + bytes_of(k)));
+    message_.resize(message_bytes(leaves_.slots()));
+    crosses_ranks_ = map.rank_of(tree.begin) != map.rank_of(tree.end - 1);
+    if (!crosses_ranks_) return;
+    const auto plan = plan_exchange(map, tree, communicator_.rank(), direct_ranks);
+    if (plan.back().number >= most_stages)
+        throw Error("tree exchange: too many ranks for the tags set aside");
+    stages_.reserve(plan.size());
+    for (const ExchangeStage& stage : plan) {
+        stages_.push_back(make_stage(stage, tree, message_));
+        stack_.resize(std::max(stack_.size(), static_cast<std::size_t>(stages_.back().fold.slots())));
     }
-    sends_.assign(peers_.size(), MPI_REQUEST_NULL);
-    stack_.resize(static_cast<std::size_t>(top_.slots()));
+}
+
+std::size_t TreeExchange::message_bytes(int nodes) const {
+    const std::size_t bytes =
+        sizeof(ExchangeLabel) + static_cast<std::size_t>(nodes) * values_ * sizeof(double);
+    if (bytes > INT_MAX) throw UsageError("too many channels for one exchange: a message would exceed 2 GiB");
+    return bytes;
+}
+
+double* TreeExchange::node(AlignedVector<std::byte>& message, int k) const {
+    return reinterpret_cast<double*>(message.data() + sizeof(ExchangeLabel)) +
+           static_cast<std::size_t>(k) * values_;
+}
+
+auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, AlignedVector<std::byte>& first)
+    -> Stage {
+    Stage stage{.number = plan.number,
+                .send_to = plan.send_to,
+                .sends = std::vector<MPI_Request>(plan.send_to.size(), MPI_REQUEST_NULL),
+                .own = {},
+                .peers = {},
+                .fold = FoldPlan(tree, all_nodes(plan)),
+                .operands = {},
+                .joined = {}};
+    stage.peers.reserve(plan.parts.size());
+    for (const ExchangePart& part : plan.parts) {
+        const int nodes = static_cast<int>(part.nodes.size());
+        AlignedVector<std::byte>* message = &first;
+        if (part.rank != communicator_.rank()) {
+            Peer& peer = stage.peers.emplace_back();
+            peer.rank = part.rank;
+            peer.stage = plan.number;
+            peer.message.resize(message_bytes(nodes));
+            message = &peer.message;
+        } else {
+            if (!stages_.empty()) {
+                stage.own.resize(message_bytes(nodes));
+                message = &stage.own;
+            }
+            stage.message = message->data();
+            stage.bytes = static_cast<int>(message_bytes(nodes));
+        }
+        for (int k = 0; k < nodes; ++k) stage.operands.push_back(node(*message, k));
+    }
+    stage.joined.resize(static_cast<std::size_t>(stage.fold.remaining()));
+    return stage;
 }
 
 TreeExchange::~TreeExchange() {
@@ -82,13 +133,7 @@ TreeExchange::~TreeExchange() {
     queue.erase(std::remove(queue.begin(), queue.end(), this), queue.end());
     communicator_.state_->failed = true;
     keep_for_mpi(std::make_shared<AlignedVector<std::byte>>(std::move(message_)));
-    keep_for_mpi(std::make_shared<std::vector<Peer>>(std::move(peers_)));
-    keep_for_mpi(std::make_shared<std::vector<MPI_Request>>(std::move(sends_)));
-}
-
-double* TreeExchange::slot(int k) {
-    return reinterpret_cast<double*>(message_.data() + sizeof(ExchangeLabel)) +
-           static_cast<std::size_t>(k) * values_;
+    keep_for_mpi(std::make_shared<std::vector<Stage>>(std::move(stages_)));
 }
 
 void TreeExchange::push(int i) {
@@ -100,21 +145,19 @@ void TreeExchange::start(const ExchangeLabel& label) {
     communicator_.state_->check_usable();
     if (under_way_)
         throw UsageError("an exchange was started again before it had ended: " + label.to_string());
-    if (peers_.empty()) {
+    if (!crosses_ranks_) {
         result_ = slot(0);
         return;
     }
     result_ = nullptr;
     std::memcpy(message_.data(), &label, sizeof label);
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-        peers_[i].matched = peers_[i].arrived = false;
-        communicator_.check(MPI_Isend(message_.data(), message_bytes_, MPI_BYTE, peers_[i].rank, exchange_tag,
-                                      communicator_.handle(), &sends_[i]),
-                            "sending statistics");
-    }
-    missing_ = static_cast<int>(peers_.size());
+    for (Stage& stage : stages_)
+        for (Peer& peer : stage.peers) peer.matched = peer.arrived = false;
+    stage_ = 0;
+    stage_sent_ = false;
     under_way_ = true;
     communicator_.state_->in_flight.push_back(this);
+    if (may_send()) send_stage();
 }
 
 bool TreeExchange::poll() {
@@ -122,51 +165,102 @@ bool TreeExchange::poll() {
     // What arrives from a rank belongs to the exchange that was started first: those before this one go
     // first.
     auto& queue = communicator_.state_->in_flight;
-    for (TreeExchange* earlier : queue) {
-        for (Peer& peer : earlier->peers_)
-            if (!peer.arrived) earlier->receive_next(peer);
-        if (earlier == this) break;
+    for (std::size_t i = 0; i < queue.size();) {
+        TreeExchange* const exchange = queue[i];
+        exchange->advance();
+        if (exchange->under_way_)
+            ++i;
+        else
+            queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(i));
+        if (exchange == this) break;
     }
-    if (missing_ > 0) return false;
-    int sent = 0;
-    communicator_.check(
-        MPI_Testall(static_cast<int>(sends_.size()), sends_.data(), &sent, MPI_STATUSES_IGNORE),
-        "sending statistics");
-    if (!sent) return false;
-    queue.erase(std::find(queue.begin(), queue.end(), this));
-    under_way_ = false;
-    finish_tree();
+    return !under_way_;
+}
+
+void TreeExchange::advance() {
+    for (;;) {
+        if (!stage_sent_) {
+            if (!may_send()) return;
+            send_stage();
+        }
+        if (!receive_stage()) return;
+        finish_stage();
+        if (!under_way_) return;
+    }
+}
+
+bool TreeExchange::may_send() const {
+    // Messages with one tag are told apart by their order: exchanges send for a stage in the order of their
+    // start.
+    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+        if (earlier == this) return true;
+        const int reached = earlier->stages_[earlier->stage_].number;
+        const int wanted = stages_[stage_].number;
+        if (reached < wanted || (reached == wanted && !earlier->stage_sent_)) return false;
+    }
     return true;
 }
 
-void TreeExchange::receive_next(Peer& peer) {
-    if (!peer.matched) {
-        for (const TreeExchange* earlier : communicator_.state_->in_flight) {
-            if (earlier == this) break;
-            for (const Peer& other : earlier->peers_)
-                if (other.rank == peer.rank && !other.matched) return;  // its next message is not for us
-        }
-        receive_from(peer);
-    }
-    if (!peer.matched) return;
-    int done = 0;
-    communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
-    if (!done) return;
-    ExchangeLabel theirs;
-    std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
-    check_label(peer, theirs);
-    peer.arrived = true;
-    --missing_;
+void TreeExchange::send_stage() {
+    Stage& stage = stages_[stage_];
+    for (std::size_t i = 0; i < stage.send_to.size(); ++i)
+        communicator_.check(MPI_Isend(stage.message, stage.bytes, MPI_BYTE, stage.send_to[i],
+                                      tag_of(stage.number), communicator_.handle(), &stage.sends[i]),
+                            "sending statistics");
+    stage_sent_ = true;
 }
 
-void TreeExchange::receive_from(Peer& peer) {
+bool TreeExchange::receive_stage() {
+    Stage& stage = stages_[stage_];
+    bool complete = true;
+    for (Peer& peer : stage.peers) {
+        if (peer.arrived) continue;
+        if (!peer.matched && is_next_for(peer)) match(peer);
+        int done = 0;
+        if (peer.matched)
+            communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
+        if (!done) {
+            complete = false;
+            continue;
+        }
+        ExchangeLabel theirs;
+        std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
+        check_label(peer, theirs);
+        peer.arrived = true;
+    }
+    if (!complete) return false;
+    // Joining writes over what was sent.
+    int sent = 0;
+    communicator_.check(
+        MPI_Testall(static_cast<int>(stage.sends.size()), stage.sends.data(), &sent, MPI_STATUSES_IGNORE),
+        "sending statistics");
+    return sent != 0;
+}
+
+bool TreeExchange::awaits(int rank, int stage_number) const {
+    for (std::size_t i = stage_; i < stages_.size(); ++i)
+        if (stages_[i].number == stage_number)
+            return std::ranges::any_of(
+                stages_[i].peers, [rank](const Peer& peer) { return peer.rank == rank && !peer.matched; });
+    return false;
+}
+
+bool TreeExchange::is_next_for(const Peer& peer) const {
+    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+        if (earlier == this) break;
+        if (earlier->awaits(peer.rank, peer.stage)) return false;
+    }
+    return true;
+}
+
+void TreeExchange::match(Peer& peer) {
     // A matched probe tells the size before anything is received: a message of another size is no accident
     // that MPI reports by truncation on one rank only, but a disagreement that we can name.
     int found = 0;
     MPI_Message message = MPI_MESSAGE_NULL;
     MPI_Status status;
     communicator_.check(
-        MPI_Improbe(peer.rank, exchange_tag, communicator_.handle(), &found, &message, &status),
+        MPI_Improbe(peer.rank, tag_of(peer.stage), communicator_.handle(), &found, &message, &status),
         "awaiting statistics");
     if (!found) return;
     int bytes = 0;
@@ -177,9 +271,37 @@ void TreeExchange::receive_from(Peer& peer) {
     peer.matched = true;
 }
 
-void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) const {
+void TreeExchange::finish_stage() {
+    Stage& stage = stages_[stage_];
+    for (int i = 0; i < stage.fold.nodes(); ++i) {
+        auto top = static_cast<std::size_t>(stage.fold.slot(i));
+        stack_[top] = stage.operands[static_cast<std::size_t>(i)];
+        for (int merges = stage.fold.merges_after(i); merges > 0; --merges, --top)
+            merge_(stack_[top - 1], stack_[top]);
+    }
+    std::copy_n(stack_.begin(), stage.joined.size(), stage.joined.begin());
+    ++stage_;
+    stage_sent_ = false;
+    if (stage_ == stages_.size()) {
+        result_ = stage.joined.front();
+        under_way_ = false;
+        return;
+    }
+    Stage& next = stages_[stage_];
+    if (next.message == nullptr) return;  // only receives the result
+    std::memcpy(next.message, message_.data(), sizeof(ExchangeLabel));
+    for (int k = 0; k < static_cast<int>(stage.joined.size()); ++k)
+        std::copy_n(stage.joined[static_cast<std::size_t>(k)], values_, node(next.own, k));
+}
+
+ExchangeLabel TreeExchange::label() const {
     ExchangeLabel mine;
     std::memcpy(static_cast<void*>(&mine), message_.data(), sizeof mine);
+    return mine;
+}
+
+void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) const {
+    const ExchangeLabel mine = label();
     if (mine == theirs) return;
     communicator_.state_->fail(communicator_.whoami() + ": ranks disagree: rank " +
                                std::to_string(communicator_.rank()) + " is at " + mine.to_string() +
@@ -205,10 +327,9 @@ void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes
 }
 
 void TreeExchange::fail_on_time() const {
-    ExchangeLabel mine;
-    std::memcpy(static_cast<void*>(&mine), message_.data(), sizeof mine);
+    const ExchangeLabel mine = label();
     std::string who;
-    for (const Peer& peer : peers_)
+    for (const Peer& peer : stages_[stage_].peers)
         if (!peer.arrived) who += (who.empty() ? "" : ", ") + std::to_string(peer.rank);
     communicator_.state_->fail(
         communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
@@ -224,16 +345,6 @@ double* TreeExchange::wait() {
     while (!poll())
         if (communicator_.state_->time_is_up(deadline)) fail_on_time();
     return result_;
-}
-
-void TreeExchange::finish_tree() {
-    for (int i = 0; i < top_.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(top_.slot(i));
-        stack_[top] = operands_[static_cast<std::size_t>(i)];
-        for (int merges = top_.merges_after(i); merges > 0; --merges, --top)
-            merge_(stack_[top - 1], stack_[top]);
-    }
-    result_ = stack_[0];
 }
 
 }  // namespace lockstep

@@ -41,7 +41,7 @@ void BatchNorm<Scalar>::bind(ParameterStore<Scalar>& store) {
 
 template <class Scalar>
 void BatchNorm<Scalar>::initialize(std::uint64_t) {
-    std::ranges::fill(norm_.gamma(), Scalar(1));
+    std::ranges::fill(norm_.gamma(), initial_gamma_);
     std::ranges::fill(norm_.beta(), Scalar(0));
     std::ranges::fill(norm_.running_mean(), Scalar(0));
     std::ranges::fill(norm_.running_var(), Scalar(1));

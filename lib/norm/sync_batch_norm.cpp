@@ -15,6 +15,8 @@ void check(const BatchNormOptions& options, Index channels) {
         throw UsageError(layer + ": epsilon must be a positive number (a constant channel would give 0/0)");
     if (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1))
         throw UsageError(layer + ": momentum must lie between 0 and 1, or be cumulative");
+    if (options.frozen && !options.track_running_averages)
+        throw UsageError(layer + ": a frozen layer needs running averages (track_running_averages is off)");
 }
 
 }  // namespace
@@ -31,26 +33,7 @@ SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communi
                                      BatchNormOptions options, ReplicaPlacement placement)
     : channels_(channels), options_(std::move(options)) {
     check(options_, channels_);
-    const ReplicaMap map(placement.replicas.value_or(communicator.size()), communicator.size());
-    hosted_ = map.block(communicator.rank());
-    const int group_size = placement.group.value_or(map.replicas());
-    global_ = group_size == map.replicas();
-    const auto moments = static_cast<std::size_t>(moments_size(channels_));
-    const auto merge = [channels](double* left, const double* right) {
-        merge_moments(left, right, channels);
-    };
-    for (const ReplicaRange range : map.groups(group_size)) {
-        const ReplicaRange here = intersection(range, hosted_);
-        if (here.empty()) continue;
-        groups_.push_back(
-            {{here.begin - hosted_.begin, here.end - hosted_.begin},
-             std::make_unique<TreeExchange>(communicator, map, range, moments, merge),
-             std::make_unique<TreeExchange>(communicator, map, range, 2 * size(), sum_merge(2 * size()))});
-    }
-    const std::string name = options_.name.empty() ? "layer" : options_.name;
-    forward_label_ = ExchangeLabel(name, ExchangeKind::forward_moments, channels_, sizeof(Scalar));
-    backward_label_ = ExchangeLabel(name, ExchangeKind::backward_sums, channels_, sizeof(Scalar));
-
+    connect(communicator, placement);
     owned_.assign(4 * size(), Scalar(0));
     storage_ = {owned_.data(), owned_.data() + size(), owned_.data() + 2 * size(),
                 owned_.data() + 3 * size()};
@@ -58,28 +41,115 @@ SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communi
     std::ranges::fill(running_var(), Scalar(1));
     gradients_.assign(2 * size(), Scalar(0));
     single_gradient_.assign(2 * size(), Scalar(0));
-    if (options_.running_update == RunningUpdate::deferred)
-        replica_moments_.resize(moments * static_cast<std::size_t>(hosted_.size()));
     for (auto* coefficients : {&shift_, &scale_, &input_scale_, &offset_}) coefficients->resize(size());
 }
 
 template <class Scalar>
+void SyncBatchNorm<Scalar>::connect(const Communicator& communicator, const ReplicaPlacement& placement) {
+    const ReplicaMap map(placement.replicas.value_or(communicator.size()), communicator.size());
+    const int group_size = placement.group.value_or(map.replicas());
+    const auto moments = static_cast<std::size_t>(moments_size(channels_));
+    const auto merge = [channels = channels_](double* left, const double* right) {
+        merge_moments(left, right, channels);
+    };
+    const ReplicaRange hosted = map.block(communicator.rank());
+    std::vector<Group> groups;
+    for (const ReplicaRange range : map.groups(group_size)) {
+        const ReplicaRange here = intersection(range, hosted);
+        if (here.empty()) continue;
+        groups.push_back(
+            {{here.begin - hosted.begin, here.end - hosted.begin},
+             std::make_unique<TreeExchange>(communicator, map, range, moments, merge),
+             std::make_unique<TreeExchange>(communicator, map, range, 2 * size(), sum_merge(2 * size()))});
+    }
+    // Nothing has changed so far: an error leaves the layer as it was.
+    groups_ = std::move(groups);
+    hosted_ = hosted;
+    global_ = group_size == map.replicas();
+    group_moments_ = nullptr;
+    if (options_.running_update == RunningUpdate::deferred)
+        replica_moments_.assign(moments * static_cast<std::size_t>(hosted_.size()), 0.0);
+    name_ = options_.name.empty() ? "layer " + std::to_string(communicator.next_number()) : options_.name;
+    forward_label_ = ExchangeLabel(name_, ExchangeKind::forward_moments, channels_, sizeof(Scalar));
+    backward_label_ = ExchangeLabel(name_, ExchangeKind::backward_sums, channels_, sizeof(Scalar));
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::change_communicator(const Communicator& communicator,
+                                                ReplicaPlacement placement) {
+    require_idle();
+    connect(communicator, placement);
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::require_idle() const {
+    if (pass_ != Pass::none)
+        throw UsageError("batch norm '" + name_ + "': a " +
+                         (pass_ == Pass::forward ? "forward" : "backward") + " is under way; end it first");
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::require_size(std::size_t given, const BatchShape& shape, const char* what) const {
+    const auto due = static_cast<std::size_t>(shape.values() * channels_);
+    if (given != due)
+        throw UsageError("batch norm '" + name_ + "': " + what + " has " + std::to_string(given) +
+                         " values, but the shape (batch " + std::to_string(shape.batch) + ", spatial " +
+                         std::to_string(shape.spatial) + ", " + std::to_string(channels_) +
+                         " channels) has " + std::to_string(due));
+}
+
+// --- forward -------------------------------------------------------------------------------------------
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::forward(const Scalar* x, Scalar* z, const BatchShape& shape,
                                     BatchMoments& saved) {
-    const ForwardSlice<Scalar> slice{x, z, shape};
-    forward(std::span(&slice, 1), saved);
+    begin_forward(x, z, shape, saved);
+    end_forward();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::forward(std::span<const Scalar> x, std::span<Scalar> z, const BatchShape& shape,
+                                    BatchMoments& saved) {
+    require_size(x.size(), shape, "x");
+    require_size(z.size(), shape, "z");
+    forward(x.data(), z.data(), shape, saved);
 }
 
 template <class Scalar>
 void SyncBatchNorm<Scalar>::forward(std::span<const ForwardSlice<Scalar>> slices, BatchMoments& saved) {
+    begin_forward(slices, saved);
+    end_forward();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::begin_forward(const Scalar* x, Scalar* z, const BatchShape& shape,
+                                          BatchMoments& saved) {
+    require_idle();
+    single_forward_ = {x, z, shape};
+    begin_forward(std::span(&single_forward_, 1), saved);
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::begin_forward(std::span<const ForwardSlice<Scalar>> slices, BatchMoments& saved) {
+    require_idle();
     if (static_cast<int>(slices.size()) != hosted_.size())
-        throw UsageError("batch norm forward: one slice for each of the rank's " +
+        throw UsageError("batch norm '" + name_ + "' forward: one slice for each of the rank's " +
                          std::to_string(hosted_.size()) + " replicas is needed");
-    ++forward_label_.call;
     saved.resize(groups_.size(), size());
+    saved.frozen_ = options_.frozen;
+    forward_slices_ = slices;
+    forward_moments_ = &saved;
+    exchanges_ = !options_.frozen;
+    if (exchanges_) start_moments();
+    pass_ = Pass::forward;
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::start_moments() {
+    ++forward_label_.call;
     for (const Group& group : groups_) {
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
-            const ForwardSlice<Scalar>& slice = slices[static_cast<std::size_t>(i)];
+            const ForwardSlice<Scalar>& slice = forward_slices_[static_cast<std::size_t>(i)];
             double* const leaf = group.moments->leaf(i - group.hosted.begin);
             batch_moments(slice.x, channels_, slice.shape, leaf);
             if (options_.running_update == RunningUpdate::deferred)
@@ -89,26 +159,58 @@ void SyncBatchNorm<Scalar>::forward(std::span<const ForwardSlice<Scalar>> slices
         }
         group.moments->start(forward_label_);
     }
-    for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::end_forward() {
+    if (pass_ != Pass::forward)
+        throw UsageError("batch norm '" + name_ + "': end_forward without begin_forward");
+    pass_ = Pass::none;
+    group_moments_ = nullptr;
+    if (!exchanges_) freeze_moments(*forward_moments_);
+    for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        const double* const moments = group.moments->wait();
-        if (g == 0) group_moments_ = moments;
-        const MomentsView<const double> pooled{moments, channels_};
-        const auto begin = static_cast<std::size_t>(g) * size();
-        saved.counts_[static_cast<std::size_t>(g)] = pooled.count();
-        std::copy_n(pooled.mean(), channels_, saved.means_.data() + begin);
-        for (Index c = 0; c < channels_; ++c)
-            saved.variances_[begin + static_cast<std::size_t>(c)] =
-                pooled.count() > 0 ? pooled.m2()[c] / pooled.count() : 0.0;
-        compute_normalization(saved, g);
+        if (exchanges_) save_moments(g, group.moments->wait());
+        compute_normalization(*forward_moments_, g);
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
-            const ForwardSlice<Scalar>& slice = slices[static_cast<std::size_t>(i)];
+            const ForwardSlice<Scalar>& slice = forward_slices_[static_cast<std::size_t>(i)];
             normalize(slice.x, slice.z, channels_, slice.shape,
                       {shift_.data(), scale_.data(), offset_.data()});
         }
-        if (options_.running_update == RunningUpdate::automatic && options_.track_running_averages && g == 0)
-            update_running_averages(moments);
     }
+    if (exchanges_ && options_.running_update == RunningUpdate::automatic && options_.track_running_averages)
+        update_running_averages(group_moments_);
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::save_moments(int group, const double* moments) {
+    if (group == 0) group_moments_ = moments;
+    const MomentsView<const double> pooled{moments, channels_};
+    BatchMoments& saved = *forward_moments_;
+    const auto begin = static_cast<std::size_t>(group) * size();
+    saved.counts_[static_cast<std::size_t>(group)] = pooled.count();
+    std::copy_n(pooled.mean(), channels_, saved.means_.data() + begin);
+    for (Index c = 0; c < channels_; ++c)
+        saved.variances_[begin + static_cast<std::size_t>(c)] =
+            pooled.count() > 0 ? pooled.m2()[c] / pooled.count() : 0.0;
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::freeze_moments(BatchMoments& saved) const {
+    std::ranges::fill(saved.counts_, 0.0);
+    for (std::size_t i = 0; i < saved.means_.size(); ++i) {
+        saved.means_[i] = static_cast<double>(storage_.running_mean[i % size()]);
+        saved.variances_[i] = static_cast<double>(storage_.running_var[i % size()]);
+    }
+}
+
+template <class Scalar>
+bool SyncBatchNorm<Scalar>::poll() {
+    if (pass_ == Pass::none || !exchanges_) return true;
+    bool complete = true;
+    for (const Group& group : groups_)
+        complete = (pass_ == Pass::forward ? group.moments : group.sums)->poll() && complete;
+    return complete;
 }
 
 template <class Scalar>
@@ -129,26 +231,82 @@ void SyncBatchNorm<Scalar>::compute_normalization(const BatchMoments& saved, int
     }
 }
 
+// --- backward ------------------------------------------------------------------------------------------
+
 template <class Scalar>
 void SyncBatchNorm<Scalar>::backward(const Scalar* x, const Scalar* dz, Scalar* dx, const BatchShape& shape,
                                      const BatchMoments& saved) {
-    Scalar* const own = single_gradient_.data();
-    const BackwardSlice<Scalar> slice{x, dz, dx, shape, own, own + channels_};
-    backward(std::span(&slice, 1), saved);
-    for (std::size_t i = 0; i < gradients_.size(); ++i) gradients_[i] += own[i];
+    begin_backward(x, dz, dx, shape, saved);
+    end_backward();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::backward(std::span<const Scalar> x, std::span<const Scalar> dz,
+                                     std::span<Scalar> dx, const BatchShape& shape,
+                                     const BatchMoments& saved) {
+    require_size(x.size(), shape, "x");
+    require_size(dz.size(), shape, "dz");
+    require_size(dx.size(), shape, "dx");
+    backward(x.data(), dz.data(), dx.data(), shape, saved);
 }
 
 template <class Scalar>
 void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
                                      const std::function<void(int)>& written) {
+    begin_backward(slices, saved, written);
+    end_backward();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::backward_parameters(const Scalar* x, const Scalar* dz, const BatchShape& shape,
+                                                const BatchMoments& saved) {
+    require_idle();
+    Scalar* const own = single_gradient_.data();
+    single_backward_ = {x, dz, nullptr, shape, own, own + channels_};
+    start_sums(std::span(&single_backward_, 1), saved, false, {});
+    add_single_gradient();
+    end_backward();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::begin_backward(const Scalar* x, const Scalar* dz, Scalar* dx,
+                                           const BatchShape& shape, const BatchMoments& saved) {
+    require_idle();
+    // Null is what an empty array has. Elsewhere it would mean that no dx is wanted, which no rank may
+    // decide alone.
+    if (dx == nullptr && shape.values() > 0)
+        throw UsageError("batch norm '" + name_ +
+                         "' backward: dx is null (backward_parameters is for layers whose dx nobody wants)");
+    Scalar* const own = single_gradient_.data();
+    single_backward_ = {x, dz, dx, shape, own, own + channels_};
+    start_sums(std::span(&single_backward_, 1), saved, true, {});
+    add_single_gradient();
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::begin_backward(std::span<const BackwardSlice<Scalar>> slices,
+                                           const BatchMoments& saved,
+                                           const std::function<void(int)>& written) {
+    require_idle();
+    start_sums(slices, saved,
+               std::ranges::any_of(slices, [](const auto& slice) { return slice.dx != nullptr; }), written);
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::start_sums(std::span<const BackwardSlice<Scalar>> slices,
+                                       const BatchMoments& saved, bool exchange,
+                                       const std::function<void(int)>& written) {
     if (static_cast<int>(slices.size()) != hosted_.size())
-        throw UsageError("batch norm backward: one slice for each of the rank's " +
+        throw UsageError("batch norm '" + name_ + "' backward: one slice for each of the rank's " +
                          std::to_string(hosted_.size()) + " replicas is needed");
     if (saved.counts_.size() != groups_.size() || saved.channels_ != size())
-        throw UsageError("batch norm backward: the saved moments are not from a forward of this layer");
-    const bool wants_dx = std::ranges::any_of(slices, [](const auto& slice) { return slice.dx != nullptr; });
-    if (wants_dx) ++backward_label_.call;
-    for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
+        throw UsageError("batch norm '" + name_ +
+                         "' backward: the saved moments are not from a forward of this layer");
+    backward_slices_ = slices;
+    backward_moments_ = &saved;
+    exchanges_ = exchange && !saved.frozen_;
+    if (exchanges_) ++backward_label_.call;
+    for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         compute_shift(saved, g);
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
@@ -159,14 +317,22 @@ void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slic
             if (written) written(i);
             group.sums->push(i - group.hosted.begin);
         }
-        if (wants_dx) group.sums->start(backward_label_);
+        if (exchanges_) group.sums->start(backward_label_);
     }
-    if (!wants_dx) return;
-    for (int g = 0; g < static_cast<int>(groups_.size()); ++g) {
+    pass_ = Pass::backward;
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::end_backward() {
+    if (pass_ != Pass::backward)
+        throw UsageError("batch norm '" + name_ + "': end_backward without begin_backward");
+    pass_ = Pass::none;
+    for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        compute_input_gradient(saved, g, group.sums->wait());
+        compute_shift(*backward_moments_, g);
+        compute_input_gradient(*backward_moments_, g, exchanges_ ? group.sums->wait() : nullptr);
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
-            const BackwardSlice<Scalar>& slice = slices[static_cast<std::size_t>(i)];
+            const BackwardSlice<Scalar>& slice = backward_slices_[static_cast<std::size_t>(i)];
             if (slice.dx == nullptr) continue;
             input_gradient(slice.x, slice.dz, slice.dx, channels_, slice.shape,
                            {shift_.data(), scale_.data(), input_scale_.data(), offset_.data()});
@@ -175,10 +341,20 @@ void SyncBatchNorm<Scalar>::backward(std::span<const BackwardSlice<Scalar>> slic
 }
 
 template <class Scalar>
+void SyncBatchNorm<Scalar>::add_single_gradient() {
+    for (std::size_t i = 0; i < gradients_.size(); ++i) gradients_[i] += single_gradient_[i];
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::write_parameter_gradients(const BackwardSlice<Scalar>& slice,
                                                       const BatchMoments& saved, int group,
                                                       const double* sums) const {
     if (slice.gamma_gradient == nullptr) return;
+    if (!options_.affine) {
+        std::fill_n(slice.gamma_gradient, channels_, Scalar(0));
+        std::fill_n(slice.beta_gradient, channels_, Scalar(0));
+        return;
+    }
     for (std::size_t c = 0; c < size(); ++c) {
         const double residue = saved.mean(group)[c] - static_cast<double>(shift_[c]);
         const double inverse_deviation = 1 / std::sqrt(saved.variance(group)[c] + options_.epsilon);
@@ -190,80 +366,19 @@ void SyncBatchNorm<Scalar>::write_parameter_gradients(const BackwardSlice<Scalar
 
 template <class Scalar>
 void SyncBatchNorm<Scalar>::compute_input_gradient(const BatchMoments& saved, int group, const double* sums) {
-    compute_shift(saved, group);
-    const double count = std::max(1.0, saved.count(group));
+    // Without sums the statistics were constants: only the first term of dx is left.
+    const double share = sums != nullptr ? 1 / std::max(1.0, saved.count(group)) : 0.0;
     for (std::size_t c = 0; c < size(); ++c) {
         const double residue = saved.mean(group)[c] - static_cast<double>(shift_[c]);
         const double inverse_deviation = 1 / std::sqrt(saved.variance(group)[c] + options_.epsilon);
-        const double beta_gradient = sums[c];
-        const double gamma_gradient = (sums[size() + c] - residue * sums[c]) * inverse_deviation;
+        const double beta_gradient = sums != nullptr ? sums[c] : 0.0;
+        const double gamma_gradient =
+            sums != nullptr ? (sums[size() + c] - residue * sums[c]) * inverse_deviation : 0.0;
         const double gradient_scale = static_cast<double>(storage_.gamma[c]) * inverse_deviation;
-        const double input_scale = -gradient_scale * inverse_deviation * gamma_gradient / count;
+        const double input_scale = -gradient_scale * inverse_deviation * gamma_gradient * share;
         scale_[c] = static_cast<Scalar>(gradient_scale);
         input_scale_[c] = static_cast<Scalar>(input_scale);
-        offset_[c] = static_cast<Scalar>(-gradient_scale * beta_gradient / count - input_scale * residue);
-    }
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::infer(const Scalar* x, Scalar* z, const BatchShape& shape) const {
-    if (!options_.track_running_averages)
-        throw UsageError(
-            "batch norm infer: this layer keeps no running averages (track_running_averages is off)");
-    AlignedVector<Scalar> scale(size()), offset(size());
-    for (std::size_t c = 0; c < size(); ++c) {
-        scale[c] =
-            static_cast<Scalar>(static_cast<double>(storage_.gamma[c]) /
-                                std::sqrt(static_cast<double>(storage_.running_var[c]) + options_.epsilon));
-        offset[c] = storage_.beta[c];
-    }
-    normalize(x, z, channels_, shape, {storage_.running_mean, scale.data(), offset.data()});
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::zero_gradients() {
-    std::ranges::fill(gradients_, Scalar(0));
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::bind(const BatchNormStorage<Scalar>& storage) {
-    std::ranges::copy(gamma(), storage.gamma);
-    std::ranges::copy(beta(), storage.beta);
-    std::ranges::copy(running_mean(), storage.running_mean);
-    std::ranges::copy(running_var(), storage.running_var);
-    storage_ = storage;
-    owned_ = {};
-}
-
-template <class Scalar>
-const double* SyncBatchNorm<Scalar>::replica_moments(int i) const {
-    if (options_.running_update != RunningUpdate::deferred)
-        throw UsageError("batch norm: replica moments are kept only where the running update is deferred");
-    return replica_moments_.data() + i * moments_size(channels_);
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::update_running_averages(const double* moments) {
-    const MomentsView<const double> batch{moments, channels_};
-    if (batch.count() == 0) return;
-    ++batches_tracked_;
-    const double weight = options_.momentum.value_or(1.0 / static_cast<double>(batches_tracked_));
-    const auto move_towards = [weight](Scalar& average, double value) {
-        average = static_cast<Scalar>((1 - weight) * static_cast<double>(average) + weight * value);
-    };
-    for (Index c = 0; c < channels_; ++c) {
-        move_towards(storage_.running_mean[c], batch.mean()[c]);
-        if (batch.count() > 1) move_towards(storage_.running_var[c], batch.m2()[c] / (batch.count() - 1));
-    }
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::set_running_averages(const double* moments) {
-    const MomentsView<const double> population{moments, channels_};
-    for (Index c = 0; c < channels_; ++c) {
-        storage_.running_mean[c] = static_cast<Scalar>(population.mean()[c]);
-        if (population.count() > 1)
-            storage_.running_var[c] = static_cast<Scalar>(population.m2()[c] / (population.count() - 1));
+        offset_[c] = static_cast<Scalar>(-gradient_scale * beta_gradient * share - input_scale * residue);
     }
 }
 

@@ -18,6 +18,21 @@ std::vector<ParameterRange> weight_ranges(const ParameterLayout& layout) {
     return ranges;
 }
 
+/// What must hold before anything is sized by the options; the rest is checked with the network at hand.
+TrainerOptions checked(TrainerOptions options, const Dataset& data, const Communicator& communicator) {
+    const Index replicas = options.replicas.value_or(communicator.size());
+    if (replicas < 1) throw UsageError("replicas must be at least 1, but is " + std::to_string(replicas));
+    if (replicas > data.size())
+        throw UsageError("replicas: " + std::to_string(replicas) + " replicas cannot share " +
+                         std::to_string(data.size()) + " training samples: ask for at most " +
+                         std::to_string(data.size()));
+    if (options.batch_size < 1)
+        throw UsageError("batch-size must be at least 1, but is " + std::to_string(options.batch_size));
+    // A batch larger than the data set is the data set; the global batch must stay a number.
+    options.batch_size = std::min(options.batch_size, data.size());
+    return options;
+}
+
 BatchNormSetup batch_norm_setup(const TrainerOptions& options, const ReplicaMap& map,
                                 const Communicator& communicator) {
     return {.communicator = communicator,
@@ -41,7 +56,7 @@ constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
 
 template <class Scalar>
 Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator)
-    : options_(std::move(options)),
+    : options_(checked(std::move(options), train, communicator)),
       data_(train),
       communicator_(communicator),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
@@ -179,7 +194,8 @@ StepResult Trainer<Scalar>::step(Index step_in_epoch) {
     const LossSums sums = summary_->finish();
     const double loss = sums.loss / static_cast<double>(samples);
     if (!std::isfinite(loss))
-        throw NumericalError("the loss is no longer finite (" + std::to_string(loss) + ") at epoch " +
+        throw NumericalError("the loss is no longer finite (" +
+                             std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_in_epoch) +
                              ": lower the learning rate, or warm it up");
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)

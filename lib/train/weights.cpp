@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -35,8 +37,16 @@ void check_no_strangers(const SafetensorsFile& file, const Network<Scalar>& netw
 
 template <class Scalar>
 void add_weights(const Network<Scalar>& network, SafetensorsWriter& writer) {
-    for (const auto& info : network.layout().parameters())
-        writer.add(info.name, info.shape, part(network.parameters(), info));
+    for (const auto& info : network.layout().parameters()) {
+        const auto memory = part(network.parameters(), info);
+        if (info.memory_order.empty()) {
+            writer.add(info.name, info.shape, memory);
+            continue;
+        }
+        std::vector<Scalar> file(memory.size());
+        to_file_order<Scalar>(info, memory, file);
+        writer.add(info.name, info.shape, std::move(file));
+    }
     for (const auto& info : network.layout().averages())
         writer.add(info.name, info.shape, part(network.averages(), info));
     for (const auto* layer : network.batch_norms())
@@ -48,9 +58,13 @@ void load_weights(const SafetensorsFile& file, Network<Scalar>& network) {
     check_no_strangers(file, network);
     // Into copies first: a file that fails half way must not leave a network that is half of each.
     std::vector<Scalar> parameters(network.parameters().size()), averages(network.averages().size());
+    std::vector<Scalar> in_file_order;
     std::vector<std::int64_t> counters;
-    for (const auto& info : network.layout().parameters())
-        file.copy_to(info.name, info.shape, part(std::span(parameters), info));
+    for (const auto& info : network.layout().parameters()) {
+        in_file_order.resize(static_cast<std::size_t>(info.size));
+        file.copy_to(info.name, info.shape, std::span(in_file_order));
+        to_memory_order<Scalar>(info, in_file_order, part(std::span(parameters), info));
+    }
     for (const auto& info : network.layout().averages())
         file.copy_to(info.name, info.shape, part(std::span(averages), info));
     for (const auto* layer : network.batch_norms()) {

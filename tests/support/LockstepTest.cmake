@@ -27,7 +27,7 @@ endfunction()
 function(lockstep_add_unit_test name)
   lockstep_add_test_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE GTest::gtest_main)
-  math(EXPR seconds "60 * ${lockstep_time_factor}")
+  math(EXPR seconds "180 * ${lockstep_time_factor}")
   gtest_discover_tests(${name}
     TEST_PREFIX ${name}.
     DISCOVERY_MODE PRE_TEST

@@ -58,6 +58,11 @@ class LOCKSTEP_EXPORT Communicator {
     /// Throws CommunicationError with MPI's own words if `code` is an error.
     void check(int code, std::string_view what) const;
 
+    /// Tells all other ranks that this one cannot go on, and why: who waits for it then gets a
+    /// CommunicationError with these words at once. For callers that catch an error of their own; the
+    /// communicator is of no use after.
+    void announce_failure(std::string_view why) const;
+
     /// 1, 2, 3 … at each call: names what has no name, alike on ranks that ask alike.
     int next_number() const;
 

@@ -1,14 +1,16 @@
-/// A short sum over replicas along the fixed tree, in one exchange: each rank sends its cover of the tree to
-/// the ranks that share it, and every one of them finishes the tree, identically.
+/// A short sum over replicas along the fixed tree, in one exchange: ranks send each other their covers of the
+/// tree, and every one of them finishes the tree, identically.
 ///
-/// The messages travel point to point and carry a label: one message each way between any two ranks is all
-/// that a "collective" of this kind costs, and ranks that disagree learn it from the label, at once.
+/// The messages travel point to point and carry a label: for few ranks one message each way between any two
+/// is all that a "collective" of this kind costs (many go in stages, see exchange_plan.hpp), and ranks that
+/// disagree learn it from the label, at once.
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/exchange_label.hpp>
+#include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/replica_map.hpp>
 
@@ -33,9 +35,10 @@ LOCKSTEP_EXPORT TreeMerge sum_merge(std::size_t values);
 /// With a tree that lies wholly on the calling rank nothing is sent.
 class LOCKSTEP_EXPORT TreeExchange {
   public:
-    /// The calling rank must host a replica of the tree.
+    /// The calling rank must host a replica of the tree. `direct_ranks` (see exchange_plan.hpp) is alike on
+    /// all.
     TreeExchange(const Communicator& communicator, const ReplicaMap& map, ReplicaRange tree,
-                 std::size_t values, TreeMerge merge);
+                 std::size_t values, TreeMerge merge, int direct_ranks = default_direct_ranks);
     ~TreeExchange();
 
     TreeExchange(const TreeExchange&) = delete;
@@ -43,7 +46,7 @@ class LOCKSTEP_EXPORT TreeExchange {
 
     /// The replicas of the tree that live here.
     ReplicaRange hosted() const { return hosted_; }
-    bool crosses_ranks() const { return !peers_.empty(); }
+    bool crosses_ranks() const { return crosses_ranks_; }
 
     /// Where to write the values of hosted replica number i (0 is hosted().begin).
     double* leaf(int i) { return slot(leaves_.slot(i)); }
@@ -60,29 +63,40 @@ class LOCKSTEP_EXPORT TreeExchange {
 
   private:
     struct Peer;
+    struct Stage;
 
-    double* slot(int k);
-    void receive_next(Peer& peer);
-    void receive_from(Peer& peer);
+    double* slot(int k) { return node(message_, k); }
+    double* node(AlignedVector<std::byte>& message, int k) const;
+    std::size_t message_bytes(int nodes) const;
+    Stage make_stage(const ExchangeStage& plan, ReplicaRange tree, AlignedVector<std::byte>& own);
+
+    /// Receives and sends what can be, up to the end of the exchange.
+    void advance();
+    void send_stage();
+    bool receive_stage();
+    void finish_stage();
+    /// Whether this exchange still awaits the message of a rank in the stage of that number.
+    bool awaits(int rank, int stage_number) const;
+    bool is_next_for(const Peer& peer) const;
+    bool may_send() const;
+    void match(Peer& peer);
+    ExchangeLabel label() const;
     void check_label(const Peer& peer, const ExchangeLabel& theirs) const;
     [[noreturn]] void fail_on_size(const Peer& peer, MPI_Message message, int bytes) const;
     [[noreturn]] void fail_on_time() const;
-    void finish_tree();
 
     Communicator communicator_;
     ReplicaRange hosted_;
     std::size_t values_;
     TreeMerge merge_;
     FoldPlan leaves_;
-    FoldPlan top_;
+    bool crosses_ranks_ = false;
     AlignedVector<std::byte>
         message_;  // label, then the slots: what is summed here is sent from where it lies
-    int message_bytes_ = 0;
-    std::vector<Peer> peers_;
-    std::vector<MPI_Request> sends_;
-    std::vector<double*> operands_;  // of the top of the tree, from left to right
+    std::vector<Stage> stages_;
+    std::size_t stage_ = 0;  // the one at hand
+    bool stage_sent_ = false;
     std::vector<double*> stack_;
-    int missing_ = 0;
     bool under_way_ = false;
     double* result_ = nullptr;
 };

@@ -23,12 +23,15 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     std::string kind() const override { return "batchnorm"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override;
     void bind(ParameterStore<Scalar>& store) override;
-    /// γ = 1, β = 0, and running averages as before the first batch.
+    /// γ = 1 (or what set_initial_gamma says), β = 0, and running averages as before the first batch.
     void initialize(std::uint64_t seed) override;
     void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override { list.push_back(this); }
+
+    /// What γ starts from in initialize.
+    void set_initial_gamma(Scalar value) { initial_gamma_ = value; }
 
     SyncBatchNorm<Scalar>& norm() { return norm_; }
     const SyncBatchNorm<Scalar>& norm() const { return norm_; }
@@ -41,6 +44,7 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     SyncBatchNorm<Scalar> norm_;
     BatchMoments moments_;
     std::string prefix_;
+    Scalar initial_gamma_ = 1;
     Index gamma_offset_ = 0, beta_offset_ = 0, mean_offset_ = 0, variance_offset_ = 0;
     std::vector<ForwardSlice<Scalar>> forward_slices_;
     std::vector<BackwardSlice<Scalar>> backward_slices_;

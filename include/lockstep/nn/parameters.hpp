@@ -8,6 +8,7 @@
 
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace lockstep {
@@ -21,6 +22,9 @@ struct ParameterInfo {
     ParameterKind kind = ParameterKind::weight;
     Index offset = 0;
     Index size = 0;
+    /// The axes of `shape` as they lie in memory, from the slowest to the fastest; empty where that is their
+    /// own order. Files hold arrays in the order of `shape`: see to_file_order.
+    std::vector<int> memory_order = {};
 
     Index end() const { return offset + size; }
 };
@@ -29,7 +33,8 @@ struct ParameterInfo {
 class LOCKSTEP_EXPORT ParameterLayout {
   public:
     /// Returns the offset of the new array in the flat array of parameters.
-    Index add_parameter(std::string name, std::vector<Index> shape, ParameterKind kind);
+    Index add_parameter(std::string name, std::vector<Index> shape, ParameterKind kind,
+                        std::vector<int> memory_order = {});
     /// Returns the offset of the new array in the flat array of running averages.
     Index add_average(std::string name, std::vector<Index> shape);
 
@@ -43,6 +48,17 @@ class LOCKSTEP_EXPORT ParameterLayout {
     std::vector<ParameterInfo> parameters_, averages_;
     Index parameter_values_ = 0, average_values_ = 0;
 };
+
+/// Copies one array (info.size values each) from its order in memory to that of files, which is PyTorch's,
+/// and back. Instantiated for float and double.
+template <class Scalar>
+LOCKSTEP_EXPORT void to_file_order(const ParameterInfo& info,
+                                   std::span<const std::type_identity_t<Scalar>> memory,
+                                   std::span<Scalar> file);
+template <class Scalar>
+LOCKSTEP_EXPORT void to_memory_order(const ParameterInfo& info,
+                                     std::span<const std::type_identity_t<Scalar>> file,
+                                     std::span<Scalar> memory);
 
 /// The flat arrays themselves.
 template <class Scalar>

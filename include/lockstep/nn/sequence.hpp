@@ -33,6 +33,7 @@ class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
     void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
+    bool needs_output() const override { return layers_.back()->needs_output(); }
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override;
 
   private:

@@ -7,7 +7,8 @@
 /// channel, the mean rounded to Scalar: x − shift is exact there, and what the rounding left over enters the
 /// offset in double. So z = (x − shift)·scale + offset costs no more than the textbook's formula.
 ///
-/// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone.
+/// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone;
+/// the bits are the same on every instruction set (see instruction_set.hpp).
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -46,24 +47,55 @@ struct InputGradientCoefficients {
     const Scalar* offset;
 };
 
+/// Channels [begin, end). The kernels read and write what belongs to these alone; pointers and strides are
+/// those of all channels.
+struct ChannelRange {
+    Index begin;
+    Index end;
+
+    Index size() const { return end - begin; }
+};
+
 /// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles).
 template <class Scalar>
-LOCKSTEP_EXPORT void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, double* moments);
+LOCKSTEP_EXPORT void batch_moments(const Scalar* x, Index channels, const BatchShape& shape,
+                                   ChannelRange range, double* moments);
 
 /// z = (x − shift)·scale + offset; z may be x.
 template <class Scalar>
 LOCKSTEP_EXPORT void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
-                               const NormalizeCoefficients<Scalar>& coefficients);
+                               ChannelRange range, const NormalizeCoefficients<Scalar>& coefficients);
 
 /// Writes Σ dz for all channels, then Σ dz·(x − shift) for all channels (2·channels doubles).
 template <class Scalar>
 LOCKSTEP_EXPORT void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                                   const Scalar* shift, double* sums);
+                                   ChannelRange range, const Scalar* shift, double* sums);
 
 /// dx = gradient_scale·dz + input_scale·(x − shift) + offset; dx may be dz or x.
 template <class Scalar>
 LOCKSTEP_EXPORT void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
-                                    const BatchShape& shape,
+                                    const BatchShape& shape, ChannelRange range,
                                     const InputGradientCoefficients<Scalar>& coefficients);
+
+/// The same for all channels.
+template <class Scalar>
+void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, double* moments) {
+    batch_moments(x, channels, shape, {0, channels}, moments);
+}
+template <class Scalar>
+void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
+               const NormalizeCoefficients<Scalar>& coefficients) {
+    normalize(x, z, channels, shape, {0, channels}, coefficients);
+}
+template <class Scalar>
+void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
+                   const Scalar* shift, double* sums) {
+    gradient_sums(x, dz, channels, shape, {0, channels}, shift, sums);
+}
+template <class Scalar>
+void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
+                    const InputGradientCoefficients<Scalar>& coefficients) {
+    input_gradient(x, dz, dx, channels, shape, {0, channels}, coefficients);
+}
 
 }  // namespace lockstep

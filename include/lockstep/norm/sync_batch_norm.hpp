@@ -16,150 +16,151 @@
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
+#include <lockstep/norm/batch_norm_types.hpp>
 #include <lockstep/norm/kernels.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
-/// Who updates the running averages.
-enum class RunningUpdate {
-    automatic,  ///< forward does, with the moments of the statistics group
-    deferred,   ///< the caller does, with update_running_averages
-};
-
-struct BatchNormOptions {
-    double epsilon = 1e-5;
-    /// Weight of the newest batch in the running averages; std::nullopt gives the plain (cumulative) average.
-    std::optional<double> momentum = 0.1;
-    /// γ and β are learned; otherwise they are 1 and 0.
-    bool affine = true;
-    /// Collect running averages; without them infer throws.
-    bool track_running_averages = true;
-    RunningUpdate running_update = RunningUpdate::automatic;
-    /// Named in errors. Empty: "layer".
-    std::string name;
-};
-
-/// How the replicas are spread and grouped.
-struct ReplicaPlacement {
-    /// R logical workers, in contiguous blocks over the ranks; std::nullopt: one on each rank.
-    std::optional<int> replicas;
-    /// K neighbouring replicas share their statistics; std::nullopt: all of them.
-    std::optional<int> group;
-};
-
-/// What backward needs from forward: the moments of the statistics groups that this rank takes part in.
-/// The caller's object: two forwards with an object each may be under way before the first backward.
-class LOCKSTEP_EXPORT BatchMoments {
-  public:
-    /// Values per channel in the group (of all its ranks).
-    double count(int group = 0) const { return counts_[static_cast<std::size_t>(group)]; }
-    std::span<const double> mean(int group = 0) const { return part(means_, group); }
-    /// Biased: ÷ count.
-    std::span<const double> variance(int group = 0) const { return part(variances_, group); }
-
-  private:
-    template <class Scalar>
-    friend class SyncBatchNorm;
-
-    std::span<const double> part(const std::vector<double>& all, int group) const {
-        return std::span(all).subspan(static_cast<std::size_t>(group) * channels_, channels_);
-    }
-    void resize(std::size_t groups, std::size_t channels);
-
-    std::size_t channels_ = 0;
-    std::vector<double> counts_, means_, variances_;
-};
-
-/// One replica's part of a forward pass. The memory stays the caller's; z may be x.
-template <class Scalar>
-struct ForwardSlice {
-    const Scalar* x;
-    Scalar* z;
-    BatchShape shape;
-};
-
-/// One replica's part of a backward pass. dx may be dz or x, or null where it is not wanted. The replica's
-/// own dγ and dβ (channels values each) are written, not added; null where they are not wanted.
-template <class Scalar>
-struct BackwardSlice {
-    const Scalar* x;
-    const Scalar* dz;
-    Scalar* dx;
-    BatchShape shape;
-    Scalar* gamma_gradient;
-    Scalar* beta_gradient;
-};
-
-/// Arrays of `channels` values in somebody else's memory, for layers whose parameters live in a flat array.
-template <class Scalar>
-struct BatchNormStorage {
-    Scalar* gamma;
-    Scalar* beta;
-    Scalar* running_mean;
-    Scalar* running_var;
-};
-
 /// The layer. Instantiated for float and double. Not thread-safe, but for infer.
+///
+/// All ranks of the communicator call the same layers in the same order. Where one does not, every rank gets
+/// a CommunicationError that names both sides; where one never comes, after the communicator's time-out. A
+/// layer whose statistics group lies on one rank (a communicator of one, or groups of one replica) never
+/// communicates.
+///
+/// Every x, z, dz and dx has shape.values()·channels() values, stays the caller's, and is not copied.
 template <class Scalar>
 class LOCKSTEP_EXPORT SyncBatchNorm {
   public:
-    /// Not collective; but all ranks of the communicator must use the layer alike. Throws UsageError on
-    /// options that make no sense.
+    /// Not collective, and allocates all that passes need. Throws UsageError on options that make no sense.
     SyncBatchNorm(Index channels, const Communicator& communicator, BatchNormOptions options = {},
                   ReplicaPlacement placement = {});
 
-    SyncBatchNorm(SyncBatchNorm&&) = default;
-    SyncBatchNorm& operator=(SyncBatchNorm&&) = default;
+    /// Not while a pass is under way.
+    SyncBatchNorm(SyncBatchNorm&&) noexcept = default;
+    SyncBatchNorm& operator=(SyncBatchNorm&&) noexcept = default;
 
     Index channels() const { return channels_; }
     const BatchNormOptions& options() const { return options_; }
+    /// As errors call it.
+    const std::string& name() const { return name_; }
     int hosted_replicas() const { return hosted_.size(); }
+    /// How many statistics groups this rank takes part in.
+    int hosted_groups() const { return static_cast<int>(groups_.size()); }
     /// Whether the statistics group is all replicas, so that the moments of forward are global.
     bool statistics_are_global() const { return global_; }
 
-    /// Training, one replica on each rank. Collective over the ranks of the statistics group. batch may be 0.
+    // --- training
+    // -----------------------------------------------------------------------------------------------
+
+    /// One replica on each rank. Collective over the ranks of the statistics group; shape.batch may be 0 on
+    /// any of them. z may be x. Updates the running averages, unless the batch is empty everywhere.
     void forward(const Scalar* x, Scalar* z, const BatchShape& shape, BatchMoments& saved);
-    /// Training, one slice for each replica that lives on this rank, in order.
+    /// The same; throws UsageError where a size does not fit the shape.
+    void forward(std::span<const Scalar> x, std::span<Scalar> z, const BatchShape& shape,
+                 BatchMoments& saved);
+    /// One slice for each replica that lives on this rank, in order.
     void forward(std::span<const ForwardSlice<Scalar>> slices, BatchMoments& saved);
 
-    /// Gradients of one replica on each rank; its dγ and dβ are added to gradients(). `x` as it was in
-    /// forward.
+    /// dx, from `x` as it was in forward; dx may be dz or x. Collective as forward is. dγ and dβ of this
+    /// rank's values are added to gradients(): add those up over the ranks as those of all other parameters.
     void backward(const Scalar* x, const Scalar* dz, Scalar* dx, const BatchShape& shape,
                   const BatchMoments& saved);
-    /// Gradients, one slice for each replica that lives on this rank, in order. `written(i)` is called when
-    /// dγ and dβ of hosted replica i are there, in order. Where dx is null in every slice on every rank (a
-    /// first layer, say) there is nothing to exchange, and nothing is exchanged.
+    void backward(std::span<const Scalar> x, std::span<const Scalar> dz, std::span<Scalar> dx,
+                  const BatchShape& shape, const BatchMoments& saved);
+    /// dγ and dβ alone, for a first layer whose dx nobody wants. Not collective.
+    void backward_parameters(const Scalar* x, const Scalar* dz, const BatchShape& shape,
+                             const BatchMoments& saved);
+    /// One slice for each replica that lives on this rank, in order. `written(i)` is called when dγ and dβ of
+    /// hosted replica i are there, in order. Where dx is null in every slice on every rank there is nothing
+    /// to exchange, and nothing is exchanged; where it is wanted, an empty slice needs some pointer too.
     void backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
                   const std::function<void(int)>& written = {});
 
-    /// Evaluation with the running averages. Communicates nothing and changes nothing; z may be x.
-    void infer(const Scalar* x, Scalar* z, const BatchShape& shape) const;
+    // --- training, while something else is computed
+    // --------------------------------------------------------------- begin_… computes this rank's sums and
+    // sends them; end_… awaits the others' and writes z or dx. In between all arguments (and the array of
+    // slices) must stay where they are. One pass of a layer at a time may be under way; several layers'
+    // passes may, and end in any order.
 
-    /// γ, β and what belongs to them, `channels` values each.
+    void begin_forward(const Scalar* x, Scalar* z, const BatchShape& shape, BatchMoments& saved);
+    void begin_forward(std::span<const ForwardSlice<Scalar>> slices, BatchMoments& saved);
+    void end_forward();
+    void begin_backward(const Scalar* x, const Scalar* dz, Scalar* dx, const BatchShape& shape,
+                        const BatchMoments& saved);
+    void begin_backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
+                        const std::function<void(int)>& written = {});
+    void end_backward();
+    /// Drives the exchange that is under way; true when end_… would not wait. MPI moves messages only within
+    /// its own calls: a long computation between begin_… and end_… polls now and then.
+    bool poll();
+
+    // --- evaluation
+    // -----------------------------------------------------------------------------------------------
+
+    /// Normalizes with the running averages. Communicates nothing and changes nothing; z may be x.
+    void infer(const Scalar* x, Scalar* z, const BatchShape& shape) const;
+    void infer(std::span<const Scalar> x, std::span<Scalar> z, const BatchShape& shape) const;
+
+    // --- parameters and running averages
+    // --------------------------------------------------------------------------
+
+    /// γ, β and what belongs to them, `channels` values each. 1 and 0 where options().affine is off.
     std::span<Scalar> gamma() { return {storage_.gamma, size()}; }
     std::span<Scalar> beta() { return {storage_.beta, size()}; }
     std::span<Scalar> running_mean() { return {storage_.running_mean, size()}; }
     std::span<Scalar> running_var() { return {storage_.running_var, size()}; }
+    std::span<const Scalar> gamma() const { return {storage_.gamma, size()}; }
+    std::span<const Scalar> beta() const { return {storage_.beta, size()}; }
+    std::span<const Scalar> running_mean() const { return {storage_.running_mean, size()}; }
+    std::span<const Scalar> running_var() const { return {storage_.running_var, size()}; }
     std::int64_t batches_tracked() const { return batches_tracked_; }
     void set_batches_tracked(std::int64_t batches) { batches_tracked_ = batches; }
     /// dγ for all channels, then dβ: of this rank's values alone, added up since the last zero_gradients().
     std::span<Scalar> gradients() { return gradients_; }
+    std::span<const Scalar> gradients() const { return gradients_; }
     void zero_gradients();
+
+    /// What to save and load: γ and β where they are learned, the running averages where they are tracked;
+    /// with batches_tracked() beside it. The views stay valid until bind, or the end of the layer.
+    std::vector<NamedValues<Scalar>> state();
 
     /// Moves γ, β and the running averages, with their values, to the caller's memory, which outlives the
     /// layer.
     void bind(const BatchNormStorage<Scalar>& storage);
 
+    /// Frozen, forward normalizes with the running averages and leaves them alone, as fine-tuning wants; γ
+    /// and β still learn. Nothing is exchanged. Alike on all ranks, and not while a pass is under way.
+    void set_frozen(bool frozen);
+    bool frozen() const { return options_.frozen; }
+
+    /// From now on normalizes over another communicator: what turns a local layer into a synchronized one and
+    /// back. Alike on all its ranks. Throws UsageError while a pass is under way; moments saved before are no
+    /// longer valid.
+    void change_communicator(const Communicator& communicator, ReplicaPlacement placement = {});
+
+    /// For layers with statistics of their own on each rank: gives all ranks the running averages of all of
+    /// them pooled. Collective, one exchange. Each rank's averages are taken as mean and variance of a
+    /// population of `weight` (1: all ranks alike; the number of values seen, say, where shards are uneven;
+    /// 0: only receives), so
+    ///     mean = Σ wᵣ·meanᵣ / Σ wᵣ,   var = Σ wᵣ·(varᵣ + (meanᵣ − mean)²) / Σ wᵣ:
+    /// the spread between the ranks' means is not lost. All ranks end with the same bits. Nothing changes
+    /// where all weights are 0. Throws UsageError on a weight that is negative or not finite.
+    void synchronize_running_averages(const Communicator& among, double weight = 1);
+
+    // --- for owners of several layers, who update all averages at once
+    // ----------------------------------------------
+
     /// The moments of the first statistics group here in the last forward (see moments.hpp); of the global
-    /// batch where statistics_are_global(). Valid until the next forward.
+    /// batch where statistics_are_global(). Valid until the next forward; null before the first and after a
+    /// frozen one.
     const double* group_moments() const { return group_moments_; }
     /// The moments of hosted replica i in the last forward (see moments.hpp), where running_update is
     /// deferred.
@@ -171,6 +172,8 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     void set_running_averages(const double* moments);
 
   private:
+    enum class Pass { none, forward, backward };
+
     /// One statistics group, as far as it lives here.
     struct Group {
         ReplicaRange hosted;  // relative to this rank's first replica
@@ -179,6 +182,16 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     };
 
     std::size_t size() const { return static_cast<std::size_t>(channels_); }
+    void connect(const Communicator& communicator, const ReplicaPlacement& placement);
+    void require_idle() const;
+    void require_tracking(const char* what) const;
+    void require_size(std::size_t size, const BatchShape& shape, const char* what) const;
+    void start_moments();
+    void freeze_moments(BatchMoments& saved) const;
+    void save_moments(int group, const double* moments);
+    void start_sums(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved, bool exchange,
+                    const std::function<void(int)>& written);
+    void add_single_gradient();
     void compute_normalization(const BatchMoments& saved, int group);
     void compute_input_gradient(const BatchMoments& saved, int group, const double* sums);
     void write_parameter_gradients(const BackwardSlice<Scalar>& slice, const BatchMoments& saved, int group,
@@ -187,8 +200,9 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
 
     Index channels_;
     BatchNormOptions options_;
+    std::string name_;
     ReplicaRange hosted_;
-    bool global_;
+    bool global_ = false;
     std::vector<Group> groups_;
     ExchangeLabel forward_label_, backward_label_;
     AlignedVector<Scalar> owned_;
@@ -197,6 +211,15 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     std::int64_t batches_tracked_ = 0;
     AlignedVector<double> replica_moments_;
     const double* group_moments_ = nullptr;
+    // The pass under way.
+    Pass pass_ = Pass::none;
+    ForwardSlice<Scalar> single_forward_{};
+    BackwardSlice<Scalar> single_backward_{};
+    std::span<const ForwardSlice<Scalar>> forward_slices_;
+    std::span<const BackwardSlice<Scalar>> backward_slices_;
+    BatchMoments* forward_moments_ = nullptr;
+    const BatchMoments* backward_moments_ = nullptr;
+    bool exchanges_ = false;
     // Per channel, of the pass at hand.
     AlignedVector<Scalar> shift_, scale_, input_scale_, offset_, single_gradient_;
 };

@@ -59,6 +59,31 @@ TEST(TreeExchange, GivesTheBitsOfTheTreeOnEveryRank) {
     }
 }
 
+TEST(TreeExchange, StagesGiveTheSameBits) {
+    const Communicator world(MPI_COMM_WORLD);
+    for (const int replicas : {world.size(), 2 * world.size() + 1})
+        for (const int direct_ranks : {1, 2}) {  // so that even these few ranks go through stages
+            const ReplicaMap map(replicas, world.size());
+            TreeExchange first(world, map, map.all(), 700, sum_merge(700), direct_ranks);
+            TreeExchange second(world, map, map.all(), 3, sum_merge(3), direct_ranks);
+            TreeExchange third(world, map, map.all(), 9, sum_merge(9));
+            for (std::uint64_t call = 1; call <= 20; ++call) {
+                push_values(first, 700, call);
+                first.start(label_of("first", call));
+                push_values(second, 3, call);
+                second.start(label_of("second", call));
+                push_values(third, 9, call);
+                third.start(label_of("third", call));
+                const double* const three = third.wait();
+                ASSERT_EQ(std::vector<double>(three, three + 9), expected_sum(map.all(), 9, call));
+                const double* const two = second.wait();
+                ASSERT_EQ(std::vector<double>(two, two + 3), expected_sum(map.all(), 3, call));
+                const double* const one = first.wait();
+                ASSERT_EQ(std::vector<double>(one, one + 700), expected_sum(map.all(), 700, call));
+            }
+        }
+}
+
 TEST(TreeExchange, GroupsOfReplicasExchangeAmongThemselves) {
     const Communicator world(MPI_COMM_WORLD);
     for (const int group : {2, 3, 4, 6, 12}) {

@@ -36,10 +36,15 @@ void expect_alone_as_in_any_batch(const std::string& model, Shape input) {
 
 const char* const dense_model =
     "batchnorm, linear 40, relu, batchnorm, dropout 0.3, linear 20, relu, batchnorm, linear 10";
+const char* const image_model =
+    "conv 6 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 8 3x3 stride 2 pad 1, batchnorm, relu, "
+    "conv 8 3x3 pad 1, batchnorm }, relu, avgpool 2, global-average-pool, linear 10";
 
 TEST(Evaluation, GivesASampleAloneWhatItGivesItInAnyBatch) {
     expect_alone_as_in_any_batch<float>(dense_model, Shape::dense(49));
     expect_alone_as_in_any_batch<double>(dense_model, Shape::dense(49));
+    expect_alone_as_in_any_batch<float>(image_model, {9, 8, 3});
+    expect_alone_as_in_any_batch<double>(image_model, {9, 8, 3});
 }
 
 TEST(Evaluation, ChangesNeitherParametersNorAveragesNorATrainingPassUnderWay) {

@@ -40,6 +40,24 @@ TEST(LayerFactory, NamesTheLayerThatIsWrong) {
         {"linear 10, relu, dropout 1", "layer 2 ('dropout 1')"},
         {"linear 10, relu, dropout nan", "layer 2 ('dropout nan')"},
         {"linear 10, relu, dropout", "layer 2 ('dropout')"},
+        {"conv 16", "layer 0 ('conv 16')"},
+        {"conv 16 3y3", "'3y3' is not a number"},
+        {"conv 16 0x3", "layer 0 ('conv 16 0x3')"},
+        {"conv 16 3x3 stride", "'stride' needs a number"},
+        {"conv 16 3x3 dilation 2", "unknown setting 'dilation'"},
+        {"conv 16 3x3 pad -1", "layer 0"},
+        {"relu, conv 16 29x3", "layer 1 ('conv 16 29x3')"},
+        {"maxpool 3 pad 2", "pad must not be more than half"},
+        {"maxpool 30", "layer 0 ('maxpool 30')"},
+        {"maxpool 3x2", "needs a stride"},
+        {"avgpool", "layer 0 ('avgpool')"},
+        {"conv 4 3x3, linear 10", "layer 1 ('linear 10')"},
+        {"residual", "layer 0 ('residual')"},
+        {"residual zero { relu }", "layer 0"},
+        {"residual zero-gamma { conv 4 1x1 }", "needs a batchnorm"},
+        {"conv 4 3x3, residual { conv 4 3x3 pad 1, conv 4 40x40 }", "layer 1.body.1 ('conv 4 40x40')"},
+        {"residual { conv 4 3x3 pad 1, global-average-pool, linear 7 }", "no error"},
+        {"residual { conv 4 28x1 }", "no stride takes the shortcut"},
     };
     for (const auto& [model, expected] : cases)
         EXPECT_NE(message_of(model).find(expected), std::string::npos)
@@ -47,7 +65,8 @@ TEST(LayerFactory, NamesTheLayerThatIsWrong) {
 }
 
 TEST(LayerFactory, ListsTheLayersThatExist) {
-    for (const std::string kind : {"batchnorm", "dropout", "flatten", "linear", "relu"})
+    for (const std::string kind : {"avgpool", "batchnorm", "conv", "dropout", "flatten",
+                                   "global-average-pool", "linear", "maxpool", "relu", "residual"})
         EXPECT_NE(message_of("perceptron 3").find(kind), std::string::npos);
 }
 

@@ -25,6 +25,9 @@ struct Case {
 const Case cases[] = {
     {"batchnorm, linear 33, relu, batchnorm, dropout 0.2, linear 21, relu, batchnorm, linear 10",
      Shape::dense(49)},
+    {"conv 6 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 17 3x3 stride 2 pad 1, batchnorm, relu, "
+     "conv 17 3x3 pad 1, batchnorm }, relu, dropout 0.1, avgpool 2, flatten, linear 10",
+     Shape{9, 8, 3}},
 };
 
 void expect_same_bits(const Case& test, const std::vector<Index>& batches, std::optional<int> group) {

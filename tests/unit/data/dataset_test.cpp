@@ -81,7 +81,7 @@ TEST(LoadDataset, LimitsAreTheFirstSamples) {
 
 TEST(LoadDataset, TrainAndTestShareNoImage) {
     const DatasetPair pair = load_dataset({});
-    std::set<std::vector<std::uint8_t>> images;
+    std::set<std::string> images;
     for (const Dataset* data : {&pair.train, &pair.test})
         for (Index i = 0; i < data->size(); ++i)
             images.emplace(data->sample(i), data->sample(i) + data->shape.size());

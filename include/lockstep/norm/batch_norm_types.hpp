@@ -1,0 +1,105 @@
+/// What goes into a batch norm layer and comes out of it: options, placement, slices, saved moments.
+#pragma once
+
+#include <lockstep/base/export.hpp>
+#include <lockstep/norm/kernels.hpp>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lockstep {
+
+/// Who updates the running averages.
+enum class RunningUpdate {
+    automatic,  ///< forward does, with the moments of the statistics group
+    deferred,   ///< the caller does, with update_running_averages
+};
+
+struct BatchNormOptions {
+    double epsilon = 1e-5;
+    /// Weight of the newest batch in the running averages; std::nullopt gives the plain (cumulative) average.
+    std::optional<double> momentum = 0.1;
+    /// γ and β are learned; otherwise they are 1 and 0.
+    bool affine = true;
+    /// Collect running averages; without them infer throws.
+    bool track_running_averages = true;
+    RunningUpdate running_update = RunningUpdate::automatic;
+    /// Starts frozen: see SyncBatchNorm::set_frozen.
+    bool frozen = false;
+    /// Named in errors, alike on all ranks. Empty: "layer N", the Nth layer without a name on its
+    /// communicator.
+    std::string name = {};
+};
+
+/// How the replicas are spread and grouped.
+struct ReplicaPlacement {
+    /// R logical workers, in contiguous blocks over the ranks; std::nullopt: one on each rank.
+    std::optional<int> replicas = std::nullopt;
+    /// K neighbouring replicas share their statistics; std::nullopt: all of them.
+    std::optional<int> group = std::nullopt;
+};
+
+/// What backward needs from forward: the moments of the statistics groups that this rank takes part in.
+/// The caller's object: two forwards with an object each may be under way before the first backward.
+class LOCKSTEP_EXPORT BatchMoments {
+  public:
+    /// Values per channel in the group (of all its ranks); 0 where a frozen layer used its running averages.
+    double count(int group = 0) const { return counts_[static_cast<std::size_t>(group)]; }
+    std::span<const double> mean(int group = 0) const { return part(means_, group); }
+    /// Biased: ÷ count.
+    std::span<const double> variance(int group = 0) const { return part(variances_, group); }
+
+  private:
+    template <class Scalar>
+    friend class SyncBatchNorm;
+
+    std::span<const double> part(const std::vector<double>& all, int group) const {
+        return std::span(all).subspan(static_cast<std::size_t>(group) * channels_, channels_);
+    }
+    void resize(std::size_t groups, std::size_t channels);
+
+    std::size_t channels_ = 0;
+    bool frozen_ = false;
+    std::vector<double> counts_, means_, variances_;
+};
+
+/// One replica's part of a forward pass. The memory stays the caller's; z may be x.
+template <class Scalar>
+struct ForwardSlice {
+    const Scalar* x;
+    Scalar* z;
+    BatchShape shape;
+};
+
+/// One replica's part of a backward pass. dx may be dz or x, or null where it is not wanted. The replica's
+/// own dγ and dβ (channels values each) are written, not added; null where they are not wanted.
+template <class Scalar>
+struct BackwardSlice {
+    const Scalar* x;
+    const Scalar* dz;
+    Scalar* dx;
+    BatchShape shape;
+    Scalar* gamma_gradient;
+    Scalar* beta_gradient;
+};
+
+/// Arrays of `channels` values in somebody else's memory, for layers whose parameters live in a flat array.
+template <class Scalar>
+struct BatchNormStorage {
+    Scalar* gamma;
+    Scalar* beta;
+    Scalar* running_mean;
+    Scalar* running_var;
+};
+
+/// Values that have a name: what to save, and where to load it.
+template <class Scalar>
+struct NamedValues {
+    std::string_view name;  ///< as PyTorch calls it: "weight", "bias", "running_mean", "running_var"
+    std::span<Scalar> values;
+};
+
+}  // namespace lockstep

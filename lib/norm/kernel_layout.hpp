@@ -1,0 +1,36 @@
+/// How the kernels cut a tensor into rows of full vectors. Depends on the shape alone, never on the
+/// instruction set: the order of every sum follows from it.
+#pragma once
+
+#include <lockstep/norm/kernels.hpp>
+
+namespace lockstep::LOCKSTEP_KERNELS {
+
+/// Values that every vector width divides.
+constexpr int lane_group = 16;
+/// Columns whose accumulators and coefficients stay in the innermost cache.
+constexpr Index widest_tile = 2048;
+/// Rows that are shorter are joined, so that enough independent sums are under way.
+constexpr Index narrowest_row = 64;
+
+constexpr Index smaller(Index a, Index b) {
+    return a < b ? a : b;
+}
+
+/// Channels-last data is a matrix of rows of `channels` columns. A number of channels that vectors do not
+/// divide is made to fit: `repeat` rows are taken as one of repeat·channels columns, each of them with
+/// coefficients or sums of its own. 1 where that is not needed, or the row would become too long.
+inline Index rows_to_join(Index channels, ChannelRange range) {
+    if (range.begin != 0 || range.end != channels) return 1;
+    Index repeat = 1;
+    while (repeat * channels % lane_group != 0) repeat *= 2;
+    while (repeat * channels < narrowest_row) repeat *= 2;
+    return repeat * channels <= widest_tile ? repeat : 1;
+}
+
+/// Channels-first with one value per run is channels-last.
+inline bool is_channels_last(const BatchShape& shape) {
+    return shape.order == ChannelOrder::last || shape.spatial == 1;
+}
+
+}  // namespace lockstep::LOCKSTEP_KERNELS

@@ -1,0 +1,215 @@
+/// The elementwise halves of forward and backward: every value is read once more and the result written.
+///
+/// They work from the tensor's end to its beginning, in blocks: what the sums have read last is still in the
+/// caches. Results that no cache holds are streamed past them.
+#pragma once
+
+#include "kernel_layout.hpp"
+#include "vector_pack.hpp"
+
+namespace lockstep::LOCKSTEP_KERNELS {
+
+/// From this size on a result does not stay in the caches anyway.
+constexpr Index streamed_bytes = Index{8} << 20;
+/// What is walked through forwards while the blocks go backwards.
+constexpr Index block_bytes = Index{128} << 10;
+
+/// z = (x − shift)·scale + offset.
+template <class Scalar>
+struct NormalizeMap {
+    static constexpr int arrays = 3;
+    const Scalar* x;
+    Scalar* z;
+
+    Scalar* output() const { return z; }
+    bool in_place() const { return x == z; }
+    NormalizeMap at(Index offset) const { return {x + offset, z + offset}; }
+
+    template <int Lanes>
+    Pack<Scalar, Lanes> result(Index offset, const Pack<Scalar, Lanes> (&k)[arrays]) const {
+        return (load<Lanes>(x + offset) - k[0]) * k[1] + k[2];
+    }
+};
+
+/// dx = gradient_scale·dz + input_scale·(x − shift) + offset.
+template <class Scalar>
+struct InputGradientMap {
+    static constexpr int arrays = 4;
+    const Scalar* x;
+    const Scalar* dz;
+    Scalar* dx;
+
+    Scalar* output() const { return dx; }
+    bool in_place() const { return x == dx || dz == dx; }
+    InputGradientMap at(Index offset) const { return {x + offset, dz + offset, dx + offset}; }
+
+    template <int Lanes>
+    Pack<Scalar, Lanes> result(Index offset, const Pack<Scalar, Lanes> (&k)[arrays]) const {
+        return k[1] * load<Lanes>(dz + offset) + k[2] * (load<Lanes>(x + offset) - k[0]) + k[3];
+    }
+};
+
+/// Coefficients of consecutive columns, one array for each.
+template <class Map, class Scalar>
+struct Columns {
+    const Scalar* array[Map::arrays];
+
+    Columns at(Index column) const {
+        Columns moved;
+        for (int a = 0; a < Map::arrays; ++a) moved.array[a] = array[a] + column;
+        return moved;
+    }
+};
+
+/// `rows` rows of Lanes columns.
+template <int Lanes, bool Streamed, class Map, class Scalar>
+inline __attribute__((always_inline)) void map_columns(const Map map, Index stride, Index rows,
+                                                       const Columns<Map, Scalar>& columns) {
+    Pack<Scalar, Lanes> k[Map::arrays];
+    for (int a = 0; a < Map::arrays; ++a) k[a] = load<Lanes>(columns.array[a]);
+    for (Index row = 0; row < rows; ++row) {
+        const Pack<Scalar, Lanes> result = map.template result<Lanes>(row * stride, k);
+        if constexpr (Streamed) {
+            stream(map.output() + row * stride, result);
+        } else {
+            store(map.output() + row * stride, result);
+        }
+    }
+}
+
+/// A matrix, a few rows at a time, from the last to the first.
+template <bool Streamed, class Map, class Scalar>
+inline void map_matrix(const Map map, Index stride, Index rows, Index width,
+                       const Columns<Map, Scalar>& columns) {
+    constexpr Index rows_together = 4;
+    constexpr int lanes = vector_lanes<Scalar>;
+    const Index row_bytes = width * static_cast<Index>(sizeof(Scalar));
+    const Index block = (block_bytes / row_bytes + rows_together) / rows_together * rows_together;
+    for (Index blocks = (rows + block - 1) / block; blocks > 0; --blocks) {
+        const Index end = smaller(blocks * block, rows);
+        for (Index row = (blocks - 1) * block; row < end; row += rows_together) {
+            const Map rows_here = map.at(row * stride);
+            const Index count = smaller(rows_together, end - row);
+            for_parts<lanes>(
+                0, width, [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
+                    if (count == rows_together)
+                        map_columns<Lanes, Streamed>(rows_here.at(c), stride, rows_together, columns.at(c));
+                    else
+                        map_columns<Lanes, Streamed>(rows_here.at(c), stride, count, columns.at(c));
+                });
+        }
+    }
+}
+
+/// Values before the first that a vector store may stream to.
+template <class Scalar>
+inline Index values_to_alignment(const Scalar* pointer) {
+    const auto beyond = reinterpret_cast<__UINTPTR_TYPE__>(pointer) % 64;
+    return beyond == 0 ? 0 : static_cast<Index>((64 - beyond) / sizeof(Scalar));
+}
+
+/// Writes target[i] = source[(first + i) mod period], for i < count.
+template <class Scalar>
+inline void repeat_into(Scalar* target, const Scalar* source, Index first, Index period, Index count) {
+    Index from = first % period;
+    for (Index i = 0; i < count;) {
+        const Index run = smaller(period - from, count - i);
+        for (Index j = 0; j < run; ++j) target[i + j] = source[from + j];
+        i += run;
+        from = 0;
+    }
+}
+
+/// Channels-last data in the range's columns, seen as a flat array whose coefficients recur.
+template <bool Streamed, class Map, class Scalar>
+inline void map_flat(const Map map, Index channels, Index rows, const Columns<Map, Scalar>& columns,
+                     Index repeat, Index begin) {
+    const Index values = rows * channels, period = repeat * channels;
+    const Index full = (values - begin) / period, end = begin + full * period;
+    alignas(64) Scalar local[Map::arrays][widest_tile];
+    Columns<Map, Scalar> tile;
+    const auto load_tile = [&](Index first, Index count) {
+        for (int a = 0; a < Map::arrays; ++a) {
+            repeat_into(local[a], columns.array[a], first, channels, count);
+            tile.array[a] = local[a];
+        }
+    };
+    for (Index tiles = (period + widest_tile - 1) / widest_tile; tiles > 0; --tiles) {
+        const Index first = (tiles - 1) * widest_tile, width = smaller(widest_tile, period - first);
+        load_tile(begin + first, width);
+        // What is left over beyond the last full period, where this tile reaches it.
+        const Index rest = smaller(width, values - end - first);
+        if (rest > 0) map_matrix<false>(map.at(end + first), period, 1, rest, tile);
+        map_matrix<Streamed>(map.at(begin + first), period, full, width, tile);
+    }
+    if (begin > 0) {
+        load_tile(0, begin);
+        map_matrix<false>(map, period, 1, begin, tile);
+    }
+}
+
+template <class Map, class Scalar>
+inline void map_channels_last(const Map map, Index channels, Index rows, ChannelRange range,
+                              const Columns<Map, Scalar>& columns) {
+    const Index repeat = rows_to_join(channels, range);
+    const Index period = repeat * channels;
+    const bool whole = range.begin == 0 && range.end == channels;
+    const bool streamed = whole && period % lane_group == 0 && !map.in_place() &&
+                          rows * channels * static_cast<Index>(sizeof(Scalar)) >= streamed_bytes;
+    if (streamed) {
+        map_flat<true>(map, channels, rows, columns, repeat, values_to_alignment(map.output()));
+        end_streaming();
+    } else if (repeat > 1) {
+        map_flat<false>(map, channels, rows, columns, repeat, 0);
+    } else {
+        map_matrix<false>(map.at(range.begin), channels, rows, range.end - range.begin,
+                          columns.at(range.begin));
+    }
+}
+
+/// One channels-first run: `count` values with the same coefficients.
+template <bool Streamed, class Map, class Scalar>
+inline void map_run(const Map map, Index count, const Columns<Map, Scalar>& channel) {
+    constexpr int lanes = vector_lanes<Scalar>;
+    const Index head = Streamed ? smaller(values_to_alignment(map.output()), count) : 0;
+    const auto part = [&]<int Lanes, bool Past>(LaneCount<Lanes>, Index i) __attribute__((always_inline)) {
+        Pack<Scalar, Lanes> k[Map::arrays];
+        for (int a = 0; a < Map::arrays; ++a) k[a] = broadcast<Lanes>(*channel.array[a]);
+        const Pack<Scalar, Lanes> result = map.template result<Lanes>(i, k);
+        if constexpr (Past) {
+            stream(map.output() + i, result);
+        } else {
+            store(map.output() + i, result);
+        }
+    };
+    const auto plain = [&]<int Lanes>(LaneCount<Lanes> lane_count, Index i) __attribute__((always_inline)) {
+        part.template operator()<Lanes, false>(lane_count, i);
+    };
+    Index i = head;
+    for_parts<lanes>(0, head, plain);
+    for (; i + lanes <= count; i += lanes) part.template operator()<lanes, Streamed>(LaneCount<lanes>{}, i);
+    for_parts<lanes>(i, count, plain);
+}
+
+template <bool Streamed, class Map, class Scalar>
+inline void map_runs(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
+                     const Columns<Map, Scalar>& columns) {
+    for (Index sample = shape.batch; sample-- > 0;)
+        for (Index c = range.begin; c < range.end; ++c)
+            map_run<Streamed>(map.at((sample * channels + c) * shape.spatial), shape.spatial, columns.at(c));
+}
+
+template <class Map, class Scalar>
+inline void map_channels_first(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
+                               const Columns<Map, Scalar>& columns) {
+    // Whether the result stays in the caches depends on all of it, not on the range at hand.
+    const Index bytes = shape.values() * channels * static_cast<Index>(sizeof(Scalar));
+    if (!map.in_place() && bytes >= streamed_bytes) {
+        map_runs<true>(map, channels, shape, range, columns);
+        end_streaming();
+    } else {
+        map_runs<false>(map, channels, shape, range, columns);
+    }
+}
+
+}  // namespace lockstep::LOCKSTEP_KERNELS

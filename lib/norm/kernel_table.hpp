@@ -1,0 +1,36 @@
+/// The kernels of one instruction set, and the coefficients that go with them.
+#pragma once
+
+#include <lockstep/norm/instruction_set.hpp>
+#include <lockstep/norm/kernels.hpp>
+
+namespace lockstep {
+
+/// See kernels.hpp for what each does. batch·spatial is not 0.
+template <class Scalar>
+struct KernelTable {
+    void (*batch_moments)(const Scalar* x, Index channels, const BatchShape& shape, ChannelRange range,
+                          double* moments);
+    void (*normalize)(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
+                      const NormalizeCoefficients<Scalar>& coefficients);
+    void (*gradient_sums)(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
+                          ChannelRange range, const Scalar* shift, double* sums);
+    void (*input_gradient)(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
+                           const BatchShape& shape, ChannelRange range,
+                           const InputGradientCoefficients<Scalar>& coefficients);
+};
+
+namespace portable {
+extern const KernelTable<float> float_kernels;
+extern const KernelTable<double> double_kernels;
+}  // namespace portable
+namespace avx2 {
+extern const KernelTable<float> float_kernels;
+extern const KernelTable<double> double_kernels;
+}  // namespace avx2
+namespace avx512 {
+extern const KernelTable<float> float_kernels;
+extern const KernelTable<double> double_kernels;
+}  // namespace avx512
+
+}  // namespace lockstep

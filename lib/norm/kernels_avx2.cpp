@@ -1,0 +1,2 @@
+#define LOCKSTEP_KERNELS avx2
+#include "kernels_impl.hpp"

@@ -1,0 +1,2 @@
+#define LOCKSTEP_KERNELS avx512
+#include "kernels_impl.hpp"

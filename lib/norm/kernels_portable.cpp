@@ -1,0 +1,2 @@
+#define LOCKSTEP_KERNELS portable
+#include "kernels_impl.hpp"

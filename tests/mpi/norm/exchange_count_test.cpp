@@ -1,0 +1,170 @@
+// What a pass sends, counted through MPI's profiling interface: every MPI call that moves data comes through
+// here.
+#include <lockstep/norm/sync_batch_norm.hpp>
+
+#include "support/global_batch.hpp"
+#include "support/mpi_values.hpp"
+
+#include <gtest/gtest.h>
+#include <mpi.h>
+
+namespace {
+
+struct Count {
+    int sends = 0;
+    int collectives = 0;
+    long long bytes = 0;
+};
+Count counted;
+
+}  // namespace
+
+// Overrides of MPI's functions, each of which MPI also offers under its PMPI name.
+extern "C" {
+
+int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
+              MPI_Request* request) {
+    int size = 0;
+    PMPI_Type_size(type, &size);
+    ++counted.sends;
+    counted.bytes += static_cast<long long>(count) * size;
+    return PMPI_Isend(data, count, type, to, tag, comm, request);
+}
+
+#define LOCKSTEP_COUNT_SEND(Name)                                                                    \
+    int MPI_##Name(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) { \
+        ++counted.sends;                                                                             \
+        return PMPI_##Name(data, count, type, to, tag, comm);                                        \
+    }
+LOCKSTEP_COUNT_SEND(Send)
+LOCKSTEP_COUNT_SEND(Ssend)
+LOCKSTEP_COUNT_SEND(Rsend)
+LOCKSTEP_COUNT_SEND(Bsend)
+
+#define LOCKSTEP_COUNT_COLLECTIVE(Name, Parameters, Arguments) \
+    int MPI_##Name Parameters {                                \
+        ++counted.collectives;                                 \
+        return PMPI_##Name Arguments;                          \
+    }
+LOCKSTEP_COUNT_COLLECTIVE(Barrier, (MPI_Comm comm), (comm))
+LOCKSTEP_COUNT_COLLECTIVE(Ibarrier, (MPI_Comm comm, MPI_Request* request), (comm, request))
+LOCKSTEP_COUNT_COLLECTIVE(Bcast, (void* data, int count, MPI_Datatype type, int root, MPI_Comm comm),
+                          (data, count, type, root, comm))
+LOCKSTEP_COUNT_COLLECTIVE(Reduce,
+                          (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, int root,
+                           MPI_Comm comm),
+                          (in, out, count, type, op, root, comm))
+LOCKSTEP_COUNT_COLLECTIVE(Allreduce,
+                          (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm),
+                          (in, out, count, type, op, comm))
+LOCKSTEP_COUNT_COLLECTIVE(Iallreduce,
+                          (const void* in, void* out, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                           MPI_Request* request),
+                          (in, out, count, type, op, comm, request))
+LOCKSTEP_COUNT_COLLECTIVE(Allgather,
+                          (const void* in, int count, MPI_Datatype type, void* out, int counts,
+                           MPI_Datatype types, MPI_Comm comm),
+                          (in, count, type, out, counts, types, comm))
+LOCKSTEP_COUNT_COLLECTIVE(Iallgather,
+                          (const void* in, int count, MPI_Datatype type, void* out, int counts,
+                           MPI_Datatype types, MPI_Comm comm, MPI_Request* request),
+                          (in, count, type, out, counts, types, comm, request))
+LOCKSTEP_COUNT_COLLECTIVE(Allgatherv,
+                          (const void* in, int count, MPI_Datatype type, void* out, const int* counts,
+                           const int* offsets, MPI_Datatype types, MPI_Comm comm),
+                          (in, count, type, out, counts, offsets, types, comm))
+LOCKSTEP_COUNT_COLLECTIVE(Iallgatherv,
+                          (const void* in, int count, MPI_Datatype type, void* out, const int* counts,
+                           const int* offsets, MPI_Datatype types, MPI_Comm comm, MPI_Request* request),
+                          (in, count, type, out, counts, offsets, types, comm, request))
+LOCKSTEP_COUNT_COLLECTIVE(Comm_dup, (MPI_Comm comm, MPI_Comm* duplicate), (comm, duplicate))
+LOCKSTEP_COUNT_COLLECTIVE(Comm_split, (MPI_Comm comm, int color, int key, MPI_Comm* part),
+                          (comm, color, key, part))
+
+}  // extern "C"
+
+namespace lockstep {
+namespace {
+
+using testing::GlobalBatch;
+using testing::world_size;
+
+template <class Action>
+Count count_of(Action action) {
+    MPI_Barrier(MPI_COMM_WORLD);
+    counted = {};
+    action();
+    const Count result = counted;
+    MPI_Barrier(MPI_COMM_WORLD);
+    return result;
+}
+
+void expect_one_exchange(const Count& count, int peers, long long doubles, const char* what) {
+    EXPECT_EQ(count.sends, peers) << what << ": one message to each other rank of the group";
+    EXPECT_EQ(count.collectives, 0) << what;
+    EXPECT_LE(count.bytes, peers * (64 + 8 * doubles)) << what << ": a label and the sums";
+}
+
+TEST(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
+    const Count count = count_of([] {
+        const Communicator duplicate(MPI_COMM_WORLD);
+        duplicate.all_gather("x", "test");
+    });
+    EXPECT_EQ(count.collectives, 3) << "the duplicate, the lengths, the texts";
+}
+
+TEST(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {
+    const Communicator world(MPI_COMM_WORLD);
+    const int peers = world.size() - 1;
+    const GlobalBatch<float> batch(300, std::vector<Index>(static_cast<std::size_t>(world.size()), 4), 5);
+    SyncBatchNorm<float> layer(300, world);
+    const BatchShape shape = batch.shape(0);
+    std::vector<float> z(batch.length(0)), dx(batch.length(0));
+    BatchMoments saved;
+    for (int step = 0; step < 2; ++step) {
+        expect_one_exchange(count_of([&] { layer.forward(batch.x.data(), z.data(), shape, saved); }), peers,
+                            601, "forward");
+        expect_one_exchange(
+            count_of([&] { layer.backward(batch.x.data(), batch.dz.data(), dx.data(), shape, saved); }),
+            peers, 600, "backward");
+        expect_one_exchange(count_of([&] { layer.infer(batch.x.data(), z.data(), shape); }), 0, 0, "infer");
+    }
+    // A first layer whose dx nobody wants has nothing to exchange in backward.
+    expect_one_exchange(
+        count_of([&] { layer.backward_parameters(batch.x.data(), batch.dz.data(), shape, saved); }), 0, 0,
+        "backward_parameters");
+    layer.set_frozen(true);
+    expect_one_exchange(count_of([&] {
+                            layer.forward(batch.x.data(), z.data(), shape, saved);
+                            layer.backward(batch.x.data(), batch.dz.data(), dx.data(), shape, saved);
+                        }),
+                        0, 0, "frozen");
+}
+
+TEST(ExchangeCount, LocalStatisticsExchangeNothing) {
+    const Communicator world(MPI_COMM_WORLD);
+    SyncBatchNorm<float> alone(2, Communicator::self());
+    SyncBatchNorm<float> grouped(2, world, {}, {.group = 1});
+    std::vector<float> x{1, 2, 3, 4}, z(4), dx(4);
+    BatchMoments saved;
+    for (auto* layer : {&alone, &grouped})
+        expect_one_exchange(count_of([&] {
+                                layer->forward(x.data(), z.data(), {2}, saved);
+                                layer->backward(x.data(), z.data(), dx.data(), {2}, saved);
+                            }),
+                            0, 0, "local");
+}
+
+TEST(ExchangeCount, ReplicasThatShareARankAddNoMessages) {
+    const Communicator world(MPI_COMM_WORLD);
+    const int replicas = 4 * world.size();
+    const GlobalBatch<float> batch(8, std::vector<Index>(static_cast<std::size_t>(replicas), 2));
+    SyncBatchNorm<float> layer(8, world, {}, {.replicas = replicas});
+    const ReplicaRange hosted = ReplicaMap(replicas, world.size()).block(world.rank());
+    const Count count = count_of([&] { run_step(layer, batch, hosted); });
+    EXPECT_EQ(count.sends, 2 * (world.size() - 1));
+    EXPECT_EQ(count.collectives, 0);
+}
+
+}  // namespace
+}  // namespace lockstep

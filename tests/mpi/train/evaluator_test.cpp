@@ -1,0 +1,84 @@
+// Evaluation: one exchange for a whole data set, none inside the network, the same bits on any number of
+// ranks.
+#include <support/mpi_calls.hpp>
+#include <support/training.hpp>
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/evaluator.hpp>
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace lockstep::test {
+namespace {
+
+TEST(Evaluate, GivesTheSameBitsOnAnyNumberOfRanks) {
+    const Dataset data = noisy_columns(101);
+    for (const Index samples : {1, 250, 251, 1777}) {
+        const Dataset test = noisy_columns(samples);
+        Trainer<float> trainer(small_options(4, "local"), data, Communicator(MPI_COMM_WORLD));
+        trainer.run_epoch();
+        const auto alone = evaluate(trainer.network(), test, trainer.transform(), Communicator::self());
+        const auto together =
+            evaluate(trainer.network(), test, trainer.transform(), Communicator(MPI_COMM_WORLD));
+        EXPECT_EQ(together.loss, alone.loss);
+        EXPECT_EQ(together.accuracy, alone.accuracy);
+        EXPECT_EQ(together.confusion, alone.confusion);
+        EXPECT_EQ(std::accumulate(together.confusion.begin(), together.confusion.end(), Index{0}), samples);
+    }
+}
+
+TEST(Evaluate, AgreesWithOneSampleAtATime) {
+    const Dataset data = noisy_columns(101);
+    Trainer<double> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
+    trainer.run_epoch();
+    const auto result = evaluate(trainer.network(), data, trainer.transform(), Communicator(MPI_COMM_WORLD));
+
+    std::vector<double> input(static_cast<std::size_t>(data.shape.size())), logits(5);
+    double loss = 0;
+    Index correct = 0;
+    for (Index i = 0; i < data.size(); ++i) {
+        trainer.transform().apply(data.sample(i), input.data());
+        trainer.network().infer(Tensor<const double>{input.data(), trainer.network().input_shape(), 1},
+                                Tensor<double>{logits.data(), trainer.network().output_shape(), 1});
+        const auto label = data.labels[static_cast<std::size_t>(i)];
+        double sum = 0;
+        for (const double logit : logits) sum += std::exp(logit);
+        loss += std::log(sum) - logits[label];
+        if (std::ranges::max_element(logits) - logits.begin() == label) ++correct;
+    }
+    EXPECT_NEAR(result.loss, loss / static_cast<double>(data.size()), 1e-12);
+    EXPECT_EQ(result.accuracy, static_cast<double>(correct) / static_cast<double>(data.size()));
+}
+
+TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
+    const Dataset data = noisy_columns(600);
+    Trainer<float> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
+    const Communicator communicator(MPI_COMM_WORLD);
+    std::vector<float> inputs(static_cast<std::size_t>(100 * data.shape.size()), 0.5F), logits(500);
+
+    long before = mpi_calls();
+    trainer.network().infer(Tensor<const float>{inputs.data(), trainer.network().input_shape(), 100},
+                            Tensor<float>{logits.data(), trainer.network().output_shape(), 100});
+    EXPECT_EQ(mpi_calls() - before, 0);
+
+    before = mpi_calls();
+    evaluate(trainer.network(), data, trainer.transform(), communicator);
+    EXPECT_EQ(mpi_calls() - before, 1);
+
+    before = mpi_calls();
+    trainer.run_epoch();
+    const bool counted = mpi_calls() > before;
+    EXPECT_EQ(counted, communicator.size() > 1) << "the counter does not count";
+}
+
+TEST(Evaluate, OfANetworkWithOtherClassesIsAnError) {
+    const Dataset data = noisy_columns(101), other = noisy_columns(20, 4);
+    const Communicator world(MPI_COMM_WORLD);
+    const Trainer<float> trainer(small_options(4, "sync"), data, world);
+    EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), world), UsageError);
+}
+
+}  // namespace
+}  // namespace lockstep::test

@@ -1,0 +1,107 @@
+// A run that is interrupted and continued, on any number of ranks, ends with the bits of one that was not.
+#include <support/scratch_folder.hpp>
+#include <support/training.hpp>
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/checkpoint.hpp>
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+namespace lockstep::test {
+namespace {
+
+/// A folder that rank 0 makes and all ranks know.
+class SharedFolder {
+  public:
+    SharedFolder() {
+        const Communicator world(MPI_COMM_WORLD);
+        if (world.rank() == 0) folder_.emplace();
+        path_ = world.all_gather(folder_ ? folder_->path().string() : "", "sharing a folder")[0];
+    }
+    ~SharedFolder() { barrier(); }
+    SharedFolder(const SharedFolder&) = delete;
+    SharedFolder& operator=(const SharedFolder&) = delete;
+
+    std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+    static void barrier() { MPI_Barrier(MPI_COMM_WORLD); }
+
+  private:
+    std::optional<ScratchFolder> folder_;
+    std::filesystem::path path_;
+};
+
+void train_until(Trainer<float>& trainer, Index epoch, std::vector<double>& losses) {
+    while (trainer.epoch() < epoch) {
+        trainer.run_epoch([&](const StepResult& step) { losses.push_back(step.loss); });
+        trainer.recompute_running_averages();
+    }
+}
+
+/// Trains on `first`, writes a checkpoint after two of five epochs, and continues on `second`.
+RunRecord<float> interrupted(const TrainerOptions& options, const Dataset& data, const Communicator& first,
+                             const Communicator& second, const std::filesystem::path& file) {
+    std::vector<double> losses;
+    {
+        Trainer<float> trainer(options, data, first);
+        train_until(trainer, 2, losses);
+        if (Communicator(MPI_COMM_WORLD).rank() == 0) save_checkpoint(trainer, "a test", file);
+    }
+    SharedFolder::barrier();
+    Trainer<float> trainer(options, data, second);
+    load_checkpoint(trainer, "a test", file);
+    EXPECT_EQ(trainer.epoch(), 2);
+    train_until(trainer, 5, losses);
+    return record_of(trainer, std::move(losses));
+}
+
+TrainerOptions five_epochs(const std::string& mode, OptimizerKind optimizer) {
+    TrainerOptions options = small_options(4, mode);
+    options.optimizer.kind = optimizer;
+    options.schedule = {.kind = ScheduleKind::cosine, .learning_rate = 0.05, .epochs = 5};
+    if (mode == "group:2") options.running_momentum = std::nullopt;  // needs the number of batches so far
+    if (mode == "local") options.precise_batches = 3;
+    return options;
+}
+
+TEST(Resume, OnAnotherNumberOfRanksGivesTheUninterruptedRun) {
+    const Dataset data = noisy_columns(101);
+    const Communicator world(MPI_COMM_WORLD);
+    for (const char* mode : {"local", "group:2", "sync"})
+        for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
+            SCOPED_TRACE(std::string(mode) + ", " + std::string(to_string(optimizer)));
+            const TrainerOptions options = five_epochs(mode, optimizer);
+            std::vector<double> losses;
+            Trainer<float> uninterrupted(options, data, Communicator::self());
+            train_until(uninterrupted, 5, losses);
+            const auto expected = record_of(uninterrupted, losses);
+
+            const SharedFolder folder;
+            const auto larger = interrupted(options, data, Communicator::self(), world, folder / "up");
+            const auto smaller = interrupted(options, data, world, Communicator::self(), folder / "down");
+            EXPECT_EQ(larger.losses, expected.losses);
+            EXPECT_EQ(larger.fingerprint, expected.fingerprint);
+            EXPECT_EQ(smaller.losses, expected.losses);
+            EXPECT_EQ(smaller.fingerprint, expected.fingerprint);
+        }
+}
+
+TEST(Resume, OfARunWithOtherSettingsIsAnError) {
+    const Dataset data = noisy_columns(101);
+    const Communicator world(MPI_COMM_WORLD);
+    const SharedFolder folder;
+    Trainer<float> trainer(five_epochs("sync", OptimizerKind::sgd), data, world);
+    const auto before = fingerprint(trainer.network());
+    if (world.rank() == 0) save_checkpoint(trainer, "a test", folder / "checkpoint");
+    SharedFolder::barrier();
+    EXPECT_THROW(load_checkpoint(trainer, "another test", folder / "checkpoint"), FileError);
+    EXPECT_THROW(load_checkpoint(trainer, "a test", folder / "missing"), FileError);
+    EXPECT_EQ(fingerprint(trainer.network()), before);
+
+    Trainer<float> adamw(five_epochs("sync", OptimizerKind::adamw), data, world);
+    EXPECT_THROW(load_checkpoint(adamw, "a test", folder / "checkpoint"), FileError);
+}
+
+}  // namespace
+}  // namespace lockstep::test
