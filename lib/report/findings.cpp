@@ -145,12 +145,12 @@ void describe_drift(const Study& study, std::vector<std::string>& out) {
                     drifts.push_back(one->epochs.back().drift);
             const Spread drift = spread(drifts);
             if (drift.count > 0)
-                parts.push_back(fixed(100 * drift.mean, 0) + " % at " + std::to_string(size));
+                parts.push_back(fixed(drift.mean, drift.mean < 10 ? 2 : 0) + " at " + std::to_string(size));
         }
         if (!parts.empty())
             out.push_back("From the same initial weights and the same order of samples, the parameters of " +
                           mode +
-                          " end at this distance from those of sync, relative to their length, by "
+                          " end at this distance from those of sync, in multiples of their length, by "
                           "samples per replica: " +
                           enumeration(parts) + ".");
     }

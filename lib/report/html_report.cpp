@@ -43,7 +43,10 @@ class PageWriter {
         out_ =
             "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
             "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
-            "initial-scale=1\"/>\n<title>" +
+            "initial-scale=1\"/>\n"
+            // The browser itself sees to it that nothing is fetched.
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+            "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n<title>" +
             escape(title) + "</title>\n<style>" + page_style +
             "</style>\n</head>\n<body>\n<main>\n<h1>Do I need synchronized batch normalization for my "
             "batch size?</h1>\n<p class=\"lead\">" +
