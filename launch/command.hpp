@@ -9,5 +9,6 @@ namespace lockstep::launch {
 /// Arguments are those after the command's name.
 void train_command(const std::vector<std::string>& arguments);
 void evaluate_command(const std::vector<std::string>& arguments);
+void compare_command(const std::vector<std::string>& arguments);
 
 }  // namespace lockstep::launch
