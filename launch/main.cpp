@@ -25,6 +25,7 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n RANKS lockstep train [options]       train a network\n"
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
+    "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
     "\n"
     "Each command prints its options with --help. A first run, on the built-in digits:\n"
     "\n"
@@ -47,6 +48,7 @@ void run(const std::vector<std::string>& words) {
                     {{"command", help ? command + " --help" : command}});
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
+    if (command == "bench") return bench_command(arguments);
     if (command == "help" || command == "--help") {
         int rank = 0;
         MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -54,7 +56,7 @@ void run(const std::vector<std::string>& words) {
         return;
     }
     throw lockstep::UsageError("'" + command +
-                               "' is no command; there are train and evaluate (see lockstep --help)");
+                               "' is no command; there are train, evaluate and bench (see lockstep --help)");
 }
 
 }  // namespace
