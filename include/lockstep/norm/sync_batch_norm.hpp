@@ -179,24 +179,30 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
         ReplicaRange hosted;  // relative to this rank's first replica
         std::unique_ptr<TreeExchange> moments;
         std::unique_ptr<TreeExchange> sums;
+
+        /// One replica, with nobody to exchange with.
+        bool is_alone() const { return hosted.size() == 1 && !moments->crosses_ranks(); }
     };
 
     std::size_t size() const { return static_cast<std::size_t>(channels_); }
+    ChannelRange all_channels() const { return {0, channels_}; }
     void connect(const Communicator& communicator, const ReplicaPlacement& placement);
     void require_idle() const;
     void require_tracking(const char* what) const;
     void require_size(std::size_t size, const BatchShape& shape, const char* what) const;
     void start_moments();
     void freeze_moments(BatchMoments& saved) const;
-    void save_moments(int group, const double* moments);
+    void save_moments(int group, const double* moments, ChannelRange range);
+    void forward_alone(int group);
+    void backward_alone(int group);
     void start_sums(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved, bool exchange,
                     const std::function<void(int)>& written);
     void add_single_gradient();
-    void compute_normalization(const BatchMoments& saved, int group);
-    void compute_input_gradient(const BatchMoments& saved, int group, const double* sums);
+    void compute_normalization(const BatchMoments& saved, int group, ChannelRange range);
+    void compute_input_gradient(const BatchMoments& saved, int group, const double* sums, ChannelRange range);
     void write_parameter_gradients(const BackwardSlice<Scalar>& slice, const BatchMoments& saved, int group,
                                    const double* sums) const;
-    void compute_shift(const BatchMoments& saved, int group);
+    void compute_shift(const BatchMoments& saved, int group, ChannelRange range);
 
     Index channels_;
     BatchNormOptions options_;
