@@ -3,6 +3,8 @@
 #include <lockstep/norm/kernels.hpp>
 #include <lockstep/norm/moments.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <type_traits>
 
@@ -33,7 +35,29 @@ const KernelTable<Scalar>& active_table() {
     }
 }
 
+/// Of the cache that one core has for itself.
+Index core_cache_bytes() {
+    constexpr Index typical = Index{512} << 10;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    const Index bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? bytes : typical;
+#else
+    return typical;
+#endif
+}
+
 }  // namespace
+
+Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes) {
+    static const Index cache_bytes = core_cache_bytes();
+    const Index channel_bytes = shape.values() * static_cast<Index>(value_bytes);
+    if (channel_bytes == 0 || channel_bytes > cache_bytes) return channels;
+    const Index fitting = std::max<Index>(1, cache_bytes / 2 / channel_bytes);
+    if (shape.order == ChannelOrder::first && shape.spatial > 1) return std::min(fitting, channels);
+    // Whole cache lines of full vectors, and rows that are not joined (see kernel_layout.hpp).
+    constexpr Index group = 64;
+    return channels % group != 0 || fitting < group ? channels : std::min(fitting / group * group, channels);
+}
 
 template <class Scalar>
 void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, ChannelRange range,

@@ -26,6 +26,7 @@ void BatchMoments::resize(std::size_t groups, std::size_t channels) {
     counts_.resize(groups);
     means_.resize(groups * channels);
     variances_.resize(groups * channels);
+    inverse_deviations_.resize(groups * channels);
 }
 
 template <class Scalar>
@@ -148,6 +149,7 @@ template <class Scalar>
 void SyncBatchNorm<Scalar>::start_moments() {
     ++forward_label_.call;
     for (const Group& group : groups_) {
+        if (group.is_alone()) continue;  // end_forward does it all in one go
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const ForwardSlice<Scalar>& slice = forward_slices_[static_cast<std::size_t>(i)];
             double* const leaf = group.moments->leaf(i - group.hosted.begin);
@@ -170,8 +172,12 @@ void SyncBatchNorm<Scalar>::end_forward() {
     if (!exchanges_) freeze_moments(*forward_moments_);
     for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        if (exchanges_) save_moments(g, group.moments->wait());
-        compute_normalization(*forward_moments_, g);
+        if (exchanges_ && group.is_alone()) {
+            forward_alone(g);
+            continue;
+        }
+        if (exchanges_) save_moments(g, group.moments->wait(), all_channels());
+        compute_normalization(*forward_moments_, g, all_channels());
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const ForwardSlice<Scalar>& slice = forward_slices_[static_cast<std::size_t>(i)];
             normalize(slice.x, slice.z, channels_, slice.shape,
@@ -183,52 +189,13 @@ void SyncBatchNorm<Scalar>::end_forward() {
 }
 
 template <class Scalar>
-void SyncBatchNorm<Scalar>::save_moments(int group, const double* moments) {
-    if (group == 0) group_moments_ = moments;
-    const MomentsView<const double> pooled{moments, channels_};
-    BatchMoments& saved = *forward_moments_;
-    const auto begin = static_cast<std::size_t>(group) * size();
-    saved.counts_[static_cast<std::size_t>(group)] = pooled.count();
-    std::copy_n(pooled.mean(), channels_, saved.means_.data() + begin);
-    for (Index c = 0; c < channels_; ++c)
-        saved.variances_[begin + static_cast<std::size_t>(c)] =
-            pooled.count() > 0 ? pooled.m2()[c] / pooled.count() : 0.0;
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::freeze_moments(BatchMoments& saved) const {
-    std::ranges::fill(saved.counts_, 0.0);
-    for (std::size_t i = 0; i < saved.means_.size(); ++i) {
-        saved.means_[i] = static_cast<double>(storage_.running_mean[i % size()]);
-        saved.variances_[i] = static_cast<double>(storage_.running_var[i % size()]);
-    }
-}
-
-template <class Scalar>
 bool SyncBatchNorm<Scalar>::poll() {
     if (pass_ == Pass::none || !exchanges_) return true;
     bool complete = true;
     for (const Group& group : groups_)
-        complete = (pass_ == Pass::forward ? group.moments : group.sums)->poll() && complete;
+        if (!group.is_alone())
+            complete = (pass_ == Pass::forward ? group.moments : group.sums)->poll() && complete;
     return complete;
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::compute_shift(const BatchMoments& saved, int group) {
-    for (std::size_t c = 0; c < size(); ++c) shift_[c] = static_cast<Scalar>(saved.mean(group)[c]);
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::compute_normalization(const BatchMoments& saved, int group) {
-    compute_shift(saved, group);
-    for (std::size_t c = 0; c < size(); ++c) {
-        const double mean = saved.mean(group)[c];
-        const double scale =
-            static_cast<double>(storage_.gamma[c]) / std::sqrt(saved.variance(group)[c] + options_.epsilon);
-        scale_[c] = static_cast<Scalar>(scale);
-        offset_[c] = static_cast<Scalar>(static_cast<double>(storage_.beta[c]) -
-                                         (mean - static_cast<double>(shift_[c])) * scale);
-    }
 }
 
 // --- backward ------------------------------------------------------------------------------------------
@@ -308,7 +275,12 @@ void SyncBatchNorm<Scalar>::start_sums(std::span<const BackwardSlice<Scalar>> sl
     if (exchanges_) ++backward_label_.call;
     for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        compute_shift(saved, g);
+        compute_shift(saved, g, all_channels());
+        if (exchanges_ && group.is_alone()) {
+            backward_alone(g);
+            if (written) written(group.hosted.begin);
+            continue;
+        }
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const BackwardSlice<Scalar>& slice = slices[static_cast<std::size_t>(i)];
             double* const leaf = group.sums->leaf(i - group.hosted.begin);
@@ -329,8 +301,10 @@ void SyncBatchNorm<Scalar>::end_backward() {
     pass_ = Pass::none;
     for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        compute_shift(*backward_moments_, g);
-        compute_input_gradient(*backward_moments_, g, exchanges_ ? group.sums->wait() : nullptr);
+        if (exchanges_ && group.is_alone()) continue;
+        compute_shift(*backward_moments_, g, all_channels());
+        compute_input_gradient(*backward_moments_, g, exchanges_ ? group.sums->wait() : nullptr,
+                               all_channels());
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const BackwardSlice<Scalar>& slice = backward_slices_[static_cast<std::size_t>(i)];
             if (slice.dx == nullptr) continue;
@@ -343,43 +317,6 @@ void SyncBatchNorm<Scalar>::end_backward() {
 template <class Scalar>
 void SyncBatchNorm<Scalar>::add_single_gradient() {
     for (std::size_t i = 0; i < gradients_.size(); ++i) gradients_[i] += single_gradient_[i];
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::write_parameter_gradients(const BackwardSlice<Scalar>& slice,
-                                                      const BatchMoments& saved, int group,
-                                                      const double* sums) const {
-    if (slice.gamma_gradient == nullptr) return;
-    if (!options_.affine) {
-        std::fill_n(slice.gamma_gradient, channels_, Scalar(0));
-        std::fill_n(slice.beta_gradient, channels_, Scalar(0));
-        return;
-    }
-    for (std::size_t c = 0; c < size(); ++c) {
-        const double residue = saved.mean(group)[c] - static_cast<double>(shift_[c]);
-        const double inverse_deviation = 1 / std::sqrt(saved.variance(group)[c] + options_.epsilon);
-        slice.gamma_gradient[c] =
-            static_cast<Scalar>((sums[size() + c] - residue * sums[c]) * inverse_deviation);
-        slice.beta_gradient[c] = static_cast<Scalar>(sums[c]);
-    }
-}
-
-template <class Scalar>
-void SyncBatchNorm<Scalar>::compute_input_gradient(const BatchMoments& saved, int group, const double* sums) {
-    // Without sums the statistics were constants: only the first term of dx is left.
-    const double share = sums != nullptr ? 1 / std::max(1.0, saved.count(group)) : 0.0;
-    for (std::size_t c = 0; c < size(); ++c) {
-        const double residue = saved.mean(group)[c] - static_cast<double>(shift_[c]);
-        const double inverse_deviation = 1 / std::sqrt(saved.variance(group)[c] + options_.epsilon);
-        const double beta_gradient = sums != nullptr ? sums[c] : 0.0;
-        const double gamma_gradient =
-            sums != nullptr ? (sums[size() + c] - residue * sums[c]) * inverse_deviation : 0.0;
-        const double gradient_scale = static_cast<double>(storage_.gamma[c]) * inverse_deviation;
-        const double input_scale = -gradient_scale * inverse_deviation * gamma_gradient * share;
-        scale_[c] = static_cast<Scalar>(gradient_scale);
-        input_scale_[c] = static_cast<Scalar>(input_scale);
-        offset_[c] = static_cast<Scalar>(-gradient_scale * beta_gradient * share - input_scale * residue);
-    }
 }
 
 template class SyncBatchNorm<float>;

@@ -36,7 +36,8 @@ class Result:
 
     @property
     def error_lines(self):
-        return [line for line in self.err.split("\n") if line.startswith("lockstep: ")]
+        # Each once: mpirun has been seen to pass on a line twice when it ends a rank that hangs.
+        return list(dict.fromkeys(line for line in self.err.split("\n") if line.startswith("lockstep: ")))
 
     @property
     def fingerprint(self):

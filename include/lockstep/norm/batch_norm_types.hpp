@@ -64,6 +64,7 @@ class LOCKSTEP_EXPORT BatchMoments {
     std::size_t channels_ = 0;
     bool frozen_ = false;
     std::vector<double> counts_, means_, variances_;
+    std::vector<double> inverse_deviations_;  // 1/√(σ² + ε)
 };
 
 /// One replica's part of a forward pass. The memory stays the caller's; z may be x.

@@ -14,6 +14,8 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
 
+#include <cstddef>
+
 namespace lockstep {
 
 /// Where the channel index runs in memory.
@@ -55,6 +57,11 @@ struct ChannelRange {
 
     Index size() const { return end - begin; }
 };
+
+/// How many channels to take at a time, so that what a first kernel has read of them is still in the core's
+/// own cache when a second one reads it again; all of them where the layout does not allow it. `value_bytes`
+/// are read for each value of the batch. Ranges of that many channels give the same bits as all at once.
+LOCKSTEP_EXPORT Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes);
 
 /// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles).
 template <class Scalar>

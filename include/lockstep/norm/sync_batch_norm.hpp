@@ -57,8 +57,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// Whether the statistics group is all replicas, so that the moments of forward are global.
     bool statistics_are_global() const { return global_; }
 
-    // --- training
-    // -----------------------------------------------------------------------------------------------
+    // --- training ---
 
     /// One replica on each rank. Collective over the ranks of the statistics group; shape.batch may be 0 on
     /// any of them. z may be x. Updates the running averages, unless the batch is empty everywhere.
@@ -102,15 +101,13 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// its own calls: a long computation between begin_… and end_… polls now and then.
     bool poll();
 
-    // --- evaluation
-    // -----------------------------------------------------------------------------------------------
+    // --- evaluation ---
 
     /// Normalizes with the running averages. Communicates nothing and changes nothing; z may be x.
     void infer(const Scalar* x, Scalar* z, const BatchShape& shape) const;
     void infer(std::span<const Scalar> x, std::span<Scalar> z, const BatchShape& shape) const;
 
-    // --- parameters and running averages
-    // --------------------------------------------------------------------------
+    // --- parameters and running averages ---
 
     /// γ, β and what belongs to them, `channels` values each. 1 and 0 where options().affine is off.
     std::span<Scalar> gamma() { return {storage_.gamma, size()}; }
@@ -155,8 +152,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// where all weights are 0. Throws UsageError on a weight that is negative or not finite.
     void synchronize_running_averages(const Communicator& among, double weight = 1);
 
-    // --- for owners of several layers, who update all averages at once
-    // ----------------------------------------------
+    // --- for owners of several layers, who update all averages at once ---
 
     /// The moments of the first statistics group here in the last forward (see moments.hpp); of the global
     /// batch where statistics_are_global(). Valid until the next forward; null before the first and after a
@@ -179,24 +175,30 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
         ReplicaRange hosted;  // relative to this rank's first replica
         std::unique_ptr<TreeExchange> moments;
         std::unique_ptr<TreeExchange> sums;
+
+        /// One replica, with nobody to exchange with.
+        bool is_alone() const { return hosted.size() == 1 && !moments->crosses_ranks(); }
     };
 
     std::size_t size() const { return static_cast<std::size_t>(channels_); }
+    ChannelRange all_channels() const { return {0, channels_}; }
     void connect(const Communicator& communicator, const ReplicaPlacement& placement);
     void require_idle() const;
     void require_tracking(const char* what) const;
     void require_size(std::size_t size, const BatchShape& shape, const char* what) const;
     void start_moments();
     void freeze_moments(BatchMoments& saved) const;
-    void save_moments(int group, const double* moments);
+    void save_moments(int group, const double* moments, ChannelRange range);
+    void forward_alone(int group);
+    void backward_alone(int group);
     void start_sums(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved, bool exchange,
                     const std::function<void(int)>& written);
     void add_single_gradient();
-    void compute_normalization(const BatchMoments& saved, int group);
-    void compute_input_gradient(const BatchMoments& saved, int group, const double* sums);
+    void compute_normalization(const BatchMoments& saved, int group, ChannelRange range);
+    void compute_input_gradient(const BatchMoments& saved, int group, const double* sums, ChannelRange range);
     void write_parameter_gradients(const BackwardSlice<Scalar>& slice, const BatchMoments& saved, int group,
                                    const double* sums) const;
-    void compute_shift(const BatchMoments& saved, int group);
+    void compute_shift(const BatchMoments& saved, int group, ChannelRange range);
 
     Index channels_;
     BatchNormOptions options_;

@@ -1,0 +1,77 @@
+#include "benchmark.hpp"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+
+namespace lockstep::launch {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Seconds that the slowest rank takes for so many repetitions, all starting together.
+double time_turn(const Communicator& communicator, const std::function<void()>& work, int repetitions) {
+    communicator.check(MPI_Barrier(communicator.handle()), "benchmark");
+    const auto start = Clock::now();
+    for (int i = 0; i < repetitions; ++i) work();
+    double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    communicator.check(MPI_Allreduce(MPI_IN_PLACE, &seconds, 1, MPI_DOUBLE, MPI_MAX, communicator.handle()),
+                       "benchmark");
+    return seconds / repetitions;
+}
+
+}  // namespace
+
+std::vector<double> measure(const Communicator& communicator,
+                            const std::vector<std::function<void()>>& contestants,
+                            const MeasureOptions& options) {
+    std::vector<int> repetitions;
+    for (const auto& work : contestants) {
+        time_turn(communicator, work, 1);  // pages and caches
+        const double once = time_turn(communicator, work, 3);
+        repetitions.push_back(std::max(1, static_cast<int>(std::lround(options.seconds_per_turn / once))));
+    }
+    std::vector<std::vector<double>> turns(contestants.size());
+    for (int round = 0; round < options.rounds; ++round)
+        for (std::size_t i = 0; i < contestants.size(); ++i)
+            turns[i].push_back(time_turn(communicator, contestants[i], repetitions[i]));
+    std::vector<double> medians;
+    for (auto& seconds : turns) {
+        const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
+        std::nth_element(seconds.begin(), middle, seconds.end());
+        medians.push_back(*middle);
+    }
+    return medians;
+}
+
+BenchTable::BenchTable(const Communicator& communicator, std::string title, std::vector<Column> columns)
+    : prints_(communicator.rank() == 0), columns_(std::move(columns)) {
+    if (!prints_) return;
+    std::printf("\n%s\n", title.c_str());
+    for (const Column& column : columns_) std::printf(" %*s", column.width, column.name.c_str());
+    std::printf("\n");
+}
+
+void BenchTable::row(std::vector<nlohmann::json> values) {
+    nlohmann::json object;
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+        const Column& column = columns_[i];
+        if (prints_ && values[i].is_string())
+            std::printf(" %*s", column.width, values[i].get<std::string>().c_str());
+        else if (prints_ && values[i].is_number_integer())
+            std::printf(" %*lld", column.width, values[i].get<long long>());
+        else if (prints_)
+            std::printf(" %*.*f", column.width, column.digits, values[i].get<double>());
+        object[column.name] = std::move(values[i]);
+    }
+    if (prints_) {
+        std::printf("\n");
+        std::fflush(stdout);
+    }
+    rows_.push_back(std::move(object));
+}
+
+}  // namespace lockstep::launch
