@@ -210,7 +210,7 @@ Figure evaluation_gap_figure(const Study& study) {
     return figure;
 }
 
-Figure drift_figure(const Study& study){
+Figure drift_figure(const Study& study) {
     return {.name = "drift",
             .title = "Distance of the parameters from those of sync",
             .caption =
@@ -218,12 +218,11 @@ Figure drift_figure(const Study& study){
                 "weights, with the same order of samples and the same number of samples per replica.",
             .x = epochs_axis(),
             .y = {.label = "relative distance", .scale = PlotScale::logarithmic, .ticks = {}, .unit = ""},
-            .unit = " %"},
-           .panels = panels_by_size(study, PlotStyle::marked, [](const Combination& one, const auto& add) {
-               if (one.mode == "sync") return;
-               for (const StudyEpoch& epoch : one.epochs)
-                   if (!std::isnan(epoch.drift)) add(static_cast<double>(epoch.epoch), epoch.drift);
-           })};
+            .panels = panels_by_size(study, PlotStyle::marked, [](const Combination& one, const auto& add) {
+                if (one.mode == "sync") return;
+                for (const StudyEpoch& epoch : one.epochs)
+                    if (!std::isnan(epoch.drift)) add(static_cast<double>(epoch.epoch), epoch.drift);
+            })};
 }
 
 Figure step_time_figure(const Study& study) {
