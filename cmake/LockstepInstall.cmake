@@ -13,6 +13,8 @@ foreach(floor base comm norm)
       DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
   endif()
 endforeach()
+install(FILES ${PROJECT_SOURCE_DIR}/include/lockstep/lockstep.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
 
 if(lockstep_builds_all)
   install(TARGETS lockstep EXPORT lockstep-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

@@ -25,6 +25,7 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n RANKS lockstep train [options]       train a network\n"
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
+    "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
     "\n"
     "Each command prints its options with --help. A first run, on the built-in digits:\n"
@@ -48,6 +49,7 @@ void run(const std::vector<std::string>& words) {
                     {{"command", help ? command + " --help" : command}});
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
+    if (command == "compare") return compare_command(arguments);
     if (command == "bench") return bench_command(arguments);
     if (command == "help" || command == "--help") {
         int rank = 0;
@@ -55,8 +57,9 @@ void run(const std::vector<std::string>& words) {
         if (rank == 0) std::fputs(usage, stdout);
         return;
     }
-    throw lockstep::UsageError("'" + command +
-                               "' is no command; there are train, evaluate and bench (see lockstep --help)");
+    throw lockstep::UsageError(
+        "'" + command +
+        "' is no command; there are train, evaluate, compare and bench (see lockstep --help)");
 }
 
 }  // namespace

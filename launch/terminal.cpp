@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,9 +13,18 @@
 namespace lockstep::launch {
 namespace {
 
+constexpr const char* rank_variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+
+/// Looks at the environment that we were started with: MPI_Init sets these itself in a process that was
+/// started alone.
 bool under_mpirun() {
-    for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"})
-        if (std::getenv(variable) != nullptr) return true;
+    std::ifstream environment("/proc/self/environ");
+    if (!environment)
+        return std::ranges::any_of(rank_variables,
+                                   [](const char* name) { return std::getenv(name) != nullptr; });
+    for (std::string entry; std::getline(environment, entry, '\0');)
+        for (const std::string name : rank_variables)
+            if (entry.starts_with(name + "=")) return true;
     return false;
 }
 

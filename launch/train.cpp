@@ -92,11 +92,12 @@ class Run {
             train_epoch(epochs);
             if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs) save();
         }
-        if (folder_) {
-            save_weights(trainer_.network(), folder_->model());
-            console_.line("\nresults: " + folder_->path().string());
-        }
-        console_.line("fingerprint: " + to_hex16(fingerprint(trainer_.network())));
+        if (folder_) save_weights(trainer_.network(), folder_->model());
+        // Also so that no rank has left where rank 0 fails to write.
+        const std::string result = to_hex16(fingerprint(trainer_.network()));
+        check_agreement(communicator_, {{"fingerprint", result}});
+        if (folder_) console_.line("\nresults: " + folder_->path().string());
+        console_.line("fingerprint: " + result);
     }
 
   private:

@@ -10,6 +10,7 @@
 #ifndef LOCKSTEP_LOCKSTEP_H
 #define LOCKSTEP_LOCKSTEP_H
 
+/* NOLINTBEGIN(modernize-*, readability-identifier-naming): this is C. */
 #include <lockstep/base/export.hpp>
 
 #include <mpi.h>
@@ -133,5 +134,6 @@ LOCKSTEP_EXPORT int lockstep_batch_norm_synchronize_running_averages(lockstep_ba
 #ifdef __cplusplus
 }
 #endif
+/* NOLINTEND(modernize-*, readability-identifier-naming) */
 
 #endif

@@ -4,6 +4,7 @@
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <mutex>
 #include <numeric>
@@ -30,7 +31,10 @@ Communicator::State::State(MPI_Comm duplicate, CommunicatorOptions chosen)
 Communicator::State::~State() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (!finalized && !failed) MPI_Comm_free(&handle);
+    if (failed)
+        keep_for_mpi(std::make_shared<MPI_Comm>(handle));
+    else if (!finalized)
+        MPI_Comm_free(&handle);
 }
 
 void Communicator::State::announce(const std::string& what) {
@@ -90,6 +94,14 @@ std::string seconds_text(double seconds) {
     std::ostringstream text;
     text << seconds << " s";
     return text.str();
+}
+
+std::string ranks_text(std::vector<int> ranks) {
+    std::ranges::sort(ranks);
+    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+    std::string text = "rank";
+    for (const int rank : ranks) text += (rank == ranks.front() ? " " : ", ") + std::to_string(rank);
+    return text;
 }
 
 void keep_for_mpi(std::shared_ptr<void> memory) {

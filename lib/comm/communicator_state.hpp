@@ -35,7 +35,7 @@ struct Communicator::State {
     /// of messages with one tag: so what arrives next from a rank belongs to the first of these that awaits
     /// it.
     std::vector<TreeExchange*> in_flight;
-    /// After a failed exchange requests may be pending for ever: then nothing is freed any more.
+    /// After a failed exchange requests may be pending for ever: then the communicator is never freed.
     bool failed = false;
     /// Time spent in waits, all in all.
     double seconds_waited = 0;
@@ -62,6 +62,8 @@ class WaitTimer {
 
 /// "2.5 s", for errors.
 std::string seconds_text(double seconds);
+/// "rank 1, 3": each once, in order.
+std::string ranks_text(std::vector<int> ranks);
 
 /// Keeps memory to the end of the program: what MPI may still read or write after an exchange was given up.
 void keep_for_mpi(std::shared_ptr<void> memory);

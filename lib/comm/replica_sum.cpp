@@ -11,6 +11,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int anybody = -1;  // in place of a rank, for a request that waits for all
+
 /// What MPI sends along at once; for more, the two sides have to meet first. (Of Open MPI over shared memory;
 /// other transports have similar limits.)
 constexpr Index eager_bytes = 3584;
@@ -104,23 +106,32 @@ void ReplicaSum<Scalar>::plan_operands() {
             operands_.push_back(rank == me ? cover_[static_cast<std::size_t>(k)] + mine.begin
                                            : received_.data() + part++ * stride);
     stack_.resize(static_cast<std::size_t>(top_.slots()));
-    requests_.reserve(static_cast<std::size_t>(parts) + static_cast<std::size_t>(communicator_.size()) *
-                                                            std::max<std::size_t>(cover_.size(), 2));
+    const auto most_requests =
+        static_cast<std::size_t>(parts) +
+        static_cast<std::size_t>(communicator_.size()) * std::max<std::size_t>(cover_.size(), 2);
+    requests_.reserve(most_requests);
+    request_ranks_.reserve(most_requests);
+}
+
+template <class Scalar>
+MPI_Request* ReplicaSum<Scalar>::next_request(int rank) {
+    request_ranks_.push_back(rank);
+    return &requests_.emplace_back(MPI_REQUEST_NULL);
 }
 
 template <class Scalar>
 void ReplicaSum<Scalar>::send(const Scalar* from, Slice part, int rank, int stage) {
-    communicator_.check(MPI_Isend(from + part.begin, part.size(), mpi_type<Scalar>(), rank,
-                                  first_tag + 2 * options_.number + stage, communicator_.handle(),
-                                  &requests_.emplace_back(MPI_REQUEST_NULL)),
-                        "sending gradients");
+    communicator_.check(
+        MPI_Isend(from + part.begin, part.size(), mpi_type<Scalar>(), rank,
+                  first_tag + 2 * options_.number + stage, communicator_.handle(), next_request(rank)),
+        "sending gradients");
 }
 
 template <class Scalar>
 void ReplicaSum<Scalar>::receive(Scalar* into, int size, int rank, int stage) {
     communicator_.check(
         MPI_Irecv(into, size, mpi_type<Scalar>(), rank, first_tag + 2 * options_.number + stage,
-                  communicator_.handle(), &requests_.emplace_back(MPI_REQUEST_NULL)),
+                  communicator_.handle(), next_request(rank)),
         "receiving gradients");
 }
 
@@ -131,11 +142,12 @@ void ReplicaSum<Scalar>::start() {
         throw UsageError("a replica sum was started again before it had ended");
     communicator_.state_->check_usable();
     requests_.clear();
+    request_ranks_.clear();
     if (options_.reduction == Reduction::fast) {
         for (std::size_t k = 1; k < cover_.size(); ++k) add(cover_[0], cover_[0], cover_[k], count_);
         communicator_.check(
             MPI_Iallreduce(MPI_IN_PLACE, cover_[0], static_cast<int>(count_), mpi_type<Scalar>(), MPI_SUM,
-                           communicator_.handle(), &requests_.emplace_back(MPI_REQUEST_NULL)),
+                           communicator_.handle(), next_request(anybody)),
             "reducing gradients");
         stage_ = Stage::reducing;
         return;
@@ -192,6 +204,7 @@ template <class Scalar>
 void ReplicaSum<Scalar>::start_gathering() {
     const int me = communicator_.rank(), ranks = communicator_.size();
     requests_.clear();
+    request_ranks_.clear();
     for (int offset = 1; offset < ranks; ++offset) {
         const int rank = (me + ranks - offset) % ranks;
         receive(cover_[0] + slice(rank).begin, slice(rank).size(), rank, 1);
@@ -206,11 +219,24 @@ void ReplicaSum<Scalar>::wait() {
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll()) {
         if (!communicator_.state_->time_is_up(deadline)) continue;
-        communicator_.state_->fail(communicator_.whoami() + ": reducing gradients (part " +
-                                   std::to_string(options_.number) + "): not every rank came within " +
-                                   seconds_text(communicator_.timeout_seconds()) +
-                                   "; one has failed, hangs, or took another way");
+        fail_on_time();
     }
+}
+
+template <class Scalar>
+void ReplicaSum<Scalar>::fail_on_time() {
+    std::vector<int> missing;
+    for (std::size_t i = 0; i < requests_.size(); ++i) {
+        int done = 0;
+        MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE);
+        if (!done && request_ranks_[i] != anybody) missing.push_back(request_ranks_[i]);
+    }
+    communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
+                               seconds_text(communicator_.timeout_seconds()) +
+                               " at reducing gradients (part " + std::to_string(options_.number) + "): " +
+                               (missing.empty() ? std::string("not every rank came; one")
+                                                : ranks_text(missing) + " did not come, which") +
+                               " has failed, hangs, or took another way");
 }
 
 template class ReplicaSum<float>;

@@ -326,16 +326,24 @@ void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes
                                ": the ranks have different numbers of replicas");
 }
 
-void TreeExchange::fail_on_time() const {
+void TreeExchange::fail_on_time() {
     const ExchangeLabel mine = label();
-    std::string who;
-    for (const Peer& peer : stages_[stage_].peers)
-        if (!peer.arrived) who += (who.empty() ? "" : ", ") + std::to_string(peer.rank);
-    communicator_.state_->fail(
-        communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
-        " at " + mine.to_string() +
-        (who.empty() ? ": what was sent here is not received" : ": nothing came from rank " + who) +
-        ". That rank has failed, hangs, or does not call this layer");
+    Stage& stage = stages_[stage_];
+    std::vector<int> silent, deaf;
+    for (const Peer& peer : stage.peers)
+        if (!peer.arrived) silent.push_back(peer.rank);
+    // A message too long to be buffered is not sent before it is received.
+    for (std::size_t i = 0; i < stage.sends.size(); ++i) {
+        int sent = 0;
+        MPI_Test(&stage.sends[i], &sent, MPI_STATUS_IGNORE);
+        if (!sent) deaf.push_back(stage.send_to[i]);
+    }
+    communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
+                               seconds_text(communicator_.timeout_seconds()) + " at " + mine.to_string() +
+                               ": " +
+                               (silent.empty() ? "what was sent is not received by " + ranks_text(deaf)
+                                               : "nothing came from " + ranks_text(silent)) +
+                               ", which has failed, hangs, or does not call this layer");
 }
 
 double* TreeExchange::wait() {

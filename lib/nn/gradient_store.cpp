@@ -27,6 +27,7 @@ void GradientStore<Scalar>::push(int i, Index begin, Index end) {
 template <class Scalar>
 std::vector<Scalar*> GradientStore<Scalar>::cover() {
     std::vector<Scalar*> arrays;
+    arrays.reserve(static_cast<std::size_t>(plan_.remaining()));
     for (int k = 0; k < plan_.remaining(); ++k) arrays.push_back(slots_[static_cast<std::size_t>(k)].data());
     return arrays;
 }

@@ -6,6 +6,8 @@
 namespace lockstep {
 namespace {
 
+constexpr int deepest_nesting = 100;
+
 /// Recursive descent: sequence = layer {"," layer}; layer = word {word} ["{" sequence "}"].
 class Parser {
   public:
@@ -34,7 +36,8 @@ class Parser {
             layer.arguments.push_back(std::move(word));
         if (accept('{')) {
             // The parser calls itself, and a text must not be able to exhaust the stack.
-            if (++depth_ > deepest_) fail("braces nest more than " + std::to_string(deepest_) + " deep");
+            if (++depth_ > deepest_nesting)
+                fail("braces nest more than " + std::to_string(deepest_nesting) + " deep");
             layer.body = parse_sequence();
             if (!accept('}')) fail("'}' is missing");
             --depth_;
@@ -70,8 +73,6 @@ class Parser {
                          shown + (text_.size() > longest ? "…" : "") +
                          "\"; layers are separated by commas, as in \"linear 300, relu\"");
     }
-
-    static constexpr int deepest_ = 100;
 
     std::string_view text_;
     std::size_t position_ = 0;

@@ -62,7 +62,8 @@ std::vector<PlotPanel> panels_by_size(const Study& study, PlotStyle style, const
         PlotPanel panel{.title = samples_title(size), .series = {}};
         for (const std::string& mode : study.modes) {
             auto points = mean_curve(study, mode, size, curve);
-            if (!points.empty()) panel.series.push_back({mode, mode_color(study, mode), style, std::move(points)});
+            if (!points.empty())
+                panel.series.push_back({mode, mode_color(study, mode), style, std::move(points)});
         }
         panels.push_back(std::move(panel));
     }
@@ -70,15 +71,17 @@ std::vector<PlotPanel> panels_by_size(const Study& study, PlotStyle style, const
 }
 
 Figure test_error_figure(const Study& study) {
-    Figure figure{.name = "test-error",
-                  .title = "Test error against samples per replica",
-                  .caption = "Test error after the last epoch, mean and standard deviation over the seeds, against the "
-                             "samples that each replica has in a step. The global batch is " +
-                             std::to_string(study.global_batch) +
-                             " throughout: only the number of values behind the statistics differs.",
-                  .x = samples_axis(study),
-                  .y = {.label = "test error, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
-                  .panels = {{}}};
+    Figure figure{
+        .name = "test-error",
+        .title = "Test error against samples per replica",
+        .caption =
+            "Test error after the last epoch, mean and standard deviation over the seeds, against the "
+            "samples that each replica has in a step. The global batch is " +
+            std::to_string(study.global_batch) +
+            " throughout: only the number of values behind the statistics differs.",
+        .x = samples_axis(study),
+        .y = {.label = "test error, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
+        .panels = {{}}};
     for (const std::string& mode : study.modes) {
         PlotSeries series{.name = mode, .color = mode_color(study, mode), .points = {}};
         for (const Index size : study.batch_sizes) {
@@ -93,8 +96,9 @@ Figure test_error_figure(const Study& study) {
 Figure train_loss_figure(const Study& study) {
     return {.name = "train-loss",
             .title = "Training loss",
-            .caption = "Training loss over the epochs by samples per replica, each point the mean of a few "
-                       "steps; the band is one standard deviation over the seeds.",
+            .caption =
+                "Training loss over the epochs by samples per replica, each point the mean of a few "
+                "steps; the band is one standard deviation over the seeds.",
             .x = epochs_axis(),
             .y = {.label = "training loss", .scale = PlotScale::logarithmic, .ticks = {}, .unit = ""},
             .panels = panels_by_size(study, PlotStyle::plain, [](const Combination& one, const auto& add) {
@@ -105,10 +109,15 @@ Figure train_loss_figure(const Study& study) {
 Figure test_accuracy_figure(const Study& study) {
     return {.name = "test-accuracy",
             .title = "Test accuracy after each epoch",
-            .caption = "Test accuracy with running averages after each epoch, by samples per replica; mean and "
-                       "standard deviation over the seeds.",
+            .caption =
+                "Test accuracy with running averages after each epoch, by samples per replica; mean and "
+                "standard deviation over the seeds.",
             .x = epochs_axis(),
-            .y = {.label = "test accuracy, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
+            .y = {.label = "test accuracy, %",
+                  .scale = PlotScale::linear,
+                  .ticks = {},
+                  .unit = " %",
+                  .from_zero = false},
             .panels = panels_by_size(study, PlotStyle::marked, [&](const Combination& one, const auto& add) {
                 for (const StudyEpoch& epoch : one.epochs)
                     add(static_cast<double>(epoch.epoch), 100 * epoch.accuracy(study.averages));
@@ -126,13 +135,14 @@ Figure noise_figure(const Study& study, bool of_mean) {
     Figure figure{
         .name = of_mean ? "mean-noise" : "variance-noise",
         .title = of_mean ? "Noise of the mini-batch means" : "Noise of the mini-batch variances",
-        .caption = std::string(of_mean ? "How far the replicas' means lie from the mean of the global batch, in "
-                                         "standard deviations of the channel"
-                                       : "How far the replicas' variances lie from the variance of the global "
-                                         "batch, as a share of it") +
-                   " (root mean square over replicas and channels), by layer and samples per replica, in " +
-                   "training with " + mode + " statistics." +
-                   (of_mean ? " Dotted: 1/√n, which n independent samples would give." : ""),
+        .caption =
+            std::string(of_mean ? "How far the replicas' means lie from the mean of the global batch, in "
+                                  "standard deviations of the channel"
+                                : "How far the replicas' variances lie from the variance of the global "
+                                  "batch, as a share of it") +
+            " (root mean square over replicas and channels), by layer and samples per replica, in " +
+            "training with " + mode + " statistics." +
+            (of_mean ? " Dotted: 1/√n, which n independent samples would give." : ""),
         .x = epochs_axis(),
         .y = {.label = of_mean ? "deviation of the mean, σ" : "deviation of the variance, relative",
               .scale = PlotScale::logarithmic,
@@ -152,7 +162,9 @@ Figure noise_figure(const Study& study, bool of_mean) {
             if (points.empty()) continue;
             if (of_mean) {
                 const double expected = 1 / std::sqrt(static_cast<double>(size));
-                panel.series.push_back({"1/√n", 7, PlotStyle::reference,
+                panel.series.push_back({"1/√n",
+                                        7,
+                                        PlotStyle::reference,
                                         {{points.front().x, expected}, {points.back().x, expected}}});
             }
             panel.series.push_back({samples_title(size), scale_color(i, study.batch_sizes.size()),
@@ -175,9 +187,10 @@ Figure evaluation_gap_figure(const Study& study) {
                               {AverageKind::precise, "PreciseBN", 2}};
     Figure figure{.name = "evaluation-gap",
                   .title = "Train mode against eval mode",
-                  .caption = "The same weights on the same test images, with the statistics of mini-batches as in "
-                             "training, with running averages (pooled over all replicas, or the first replica's "
-                             "alone), and with the population's statistics under the final weights (PreciseBN).",
+                  .caption =
+                      "The same weights on the same test images, with the statistics of mini-batches as in "
+                      "training, with running averages (pooled over all replicas, or the first replica's "
+                      "alone), and with the population's statistics under the final weights (PreciseBN).",
                   .x = samples_axis(study),
                   .y = {.label = "test error, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
                   .panels = {}};
@@ -200,31 +213,35 @@ Figure evaluation_gap_figure(const Study& study) {
 Figure drift_figure(const Study& study) {
     return {.name = "drift",
             .title = "Distance of the parameters from those of sync",
-            .caption = "‖θ − θ(sync)‖ / ‖θ(sync)‖ over all parameters after each epoch, from the same initial "
-                       "weights, with the same order of samples and the same number of samples per replica.",
+            .caption =
+                "‖θ − θ(sync)‖ / ‖θ(sync)‖ over all parameters after each epoch, from the same initial "
+                "weights, with the same order of samples and the same number of samples per replica.",
             .x = epochs_axis(),
-            .y = {.label = "relative distance, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
+            .y = {.label = "relative distance", .scale = PlotScale::logarithmic, .ticks = {}, .unit = ""},
             .panels = panels_by_size(study, PlotStyle::marked, [](const Combination& one, const auto& add) {
                 if (one.mode == "sync") return;
                 for (const StudyEpoch& epoch : one.epochs)
-                    if (!std::isnan(epoch.drift)) add(static_cast<double>(epoch.epoch), 100 * epoch.drift);
+                    if (!std::isnan(epoch.drift)) add(static_cast<double>(epoch.epoch), epoch.drift);
             })};
 }
 
 Figure step_time_figure(const Study& study) {
-    Figure figure{.name = "step-time",
-                  .title = "Time per step",
-                  .caption = "Time of a training step, median, split into computing and waiting for other ranks; mean "
-                             "over ranks and seeds. Here all replicas share " +
-                             std::to_string(study.ranks) + (study.ranks == 1 ? " rank" : " ranks") +
-                             ", so this is the price of the study, not of a cluster.",
-                  .kind = PlotKind::stacked_bars,
-                  .x = samples_axis(study),
-                  .y = {.label = "time per step, ms", .scale = PlotScale::linear, .ticks = {}, .unit = " ms"},
-                  .panels = {}};
+    Figure figure{
+        .name = "step-time",
+        .title = "Time per step",
+        .caption =
+            "Time of a training step, median, split into computing and waiting for other ranks; mean "
+            "over ranks and seeds. Here all replicas share " +
+            std::to_string(study.ranks) + (study.ranks == 1 ? " rank" : " ranks") +
+            ", so this is the price of the study, not of a cluster.",
+        .kind = PlotKind::stacked_bars,
+        .x = samples_axis(study),
+        .y = {.label = "time per step, ms", .scale = PlotScale::linear, .ticks = {}, .unit = " ms"},
+        .panels = {}};
     for (const std::string& mode : study.modes) {
-        PlotPanel panel{.title = mode, .series = {{.name = "computing", .color = 0, .points = {}},
-                                                  {.name = "communication", .color = 1, .points = {}}}};
+        PlotPanel panel{.title = mode,
+                        .series = {{.name = "computing", .color = 0, .points = {}},
+                                   {.name = "communication", .color = 1, .points = {}}}};
         for (const Index size : study.batch_sizes) {
             std::vector<double> computing, communicating;
             for (const std::uint64_t seed : study.seeds)
@@ -242,21 +259,25 @@ Figure step_time_figure(const Study& study) {
 }
 
 Figure prediction_figure(const Study& study) {
-    Figure figure{.name = "prediction",
-                  .title = "Predicted time per step on a cluster",
-                  .caption = "Computing time measured here plus the latency–bandwidth model, one replica on each rank. "
-                             "Solid: sync; dashed: local.",
-                  .x = {.label = "ranks", .scale = PlotScale::logarithmic, .ticks = {}, .unit = ""},
-                  .y = {.label = "time per step, ms", .scale = PlotScale::logarithmic, .ticks = {}, .unit = " ms"},
-                  .panels = {}};
+    Figure figure{
+        .name = "prediction",
+        .title = "Predicted time per step on a cluster",
+        .caption =
+            "Computing time measured here plus the latency–bandwidth model, one replica on each rank. "
+            "Solid: sync; dashed: local.",
+        .x = {.label = "ranks", .scale = PlotScale::logarithmic, .ticks = {}, .unit = ""},
+        .y = {.label = "time per step, ms", .scale = PlotScale::logarithmic, .ticks = {}, .unit = " ms"},
+        .panels = {}};
     if (!study.prediction) return figure;
     constexpr int colors[] = {0, 1, 2};
     for (const ComputeTime& compute : study.prediction->compute) {
         PlotPanel panel{.title = samples_title(compute.batch_size), .series = {}};
         for (std::size_t form = 0; form < predicted_forms.size(); ++form) {
             const std::string name(to_string(predicted_forms[form]));
-            PlotSeries sync{.name = name + ", sync", .color = colors[form], .style = PlotStyle::marked, .points = {}};
-            PlotSeries local{.name = name + ", local", .color = colors[form], .style = PlotStyle::dashed, .points = {}};
+            PlotSeries sync{
+                .name = name + ", sync", .color = colors[form], .style = PlotStyle::marked, .points = {}};
+            PlotSeries local{
+                .name = name + ", local", .color = colors[form], .style = PlotStyle::dashed, .points = {}};
             for (const PredictionRow& row : study.prediction->rows) {
                 if (row.batch_size != compute.batch_size) continue;
                 sync.points.push_back({static_cast<double>(row.ranks), 1e3 * row.steps[form].sync_seconds});
@@ -273,11 +294,10 @@ Figure prediction_figure(const Study& study) {
 }  // namespace
 
 std::vector<Figure> study_figures(const Study& study) {
-    std::vector<Figure> figures = {test_error_figure(study),   train_loss_figure(study),
-                                   test_accuracy_figure(study), noise_figure(study, true),
-                                   noise_figure(study, false),  evaluation_gap_figure(study),
-                                   drift_figure(study),         step_time_figure(study),
-                                   prediction_figure(study)};
+    std::vector<Figure> figures = {
+        test_error_figure(study),  train_loss_figure(study),   test_accuracy_figure(study),
+        noise_figure(study, true), noise_figure(study, false), evaluation_gap_figure(study),
+        drift_figure(study),       step_time_figure(study),    prediction_figure(study)};
     std::erase_if(figures, [](const Figure& figure) { return figure.empty(); });
     return figures;
 }

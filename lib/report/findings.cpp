@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 namespace lockstep {
 namespace {
@@ -48,8 +49,7 @@ void describe_sync(const Study& study, std::vector<std::string>& out) {
     text += " (mean over the seeds), whatever the number of samples per replica.";
     const double deviation = seed_deviation(study);
     if (!std::isnan(deviation))
-        text += " From seed to seed it varies by " + fixed(deviation, 2) +
-                " points: the standard deviation that costs are measured against below.";
+        text += " From seed to seed it varies by " + fixed(deviation, 2) + " points (standard deviation).";
     out.push_back(text);
 }
 
@@ -58,8 +58,9 @@ void describe_threshold(const Study& study, const std::string& mode, std::vector
     if (!threshold) {
         const std::string gaps = gaps_at(study, mode, study.batch_sizes);
         if (!gaps.empty())
-            out.push_back(capitalized(mode) + " lies above sync by these points, at so many samples per replica: " +
-                          gaps + ". With one seed there is no telling how much of that is chance.");
+            out.push_back(capitalized(mode) +
+                          " lies above sync by these points, at so many samples per replica: " + gaps +
+                          ". With one seed there is no telling how much of that is chance.");
         return;
     }
     std::vector<Index> costly, harmless;
@@ -67,17 +68,17 @@ void describe_threshold(const Study& study, const std::string& mode, std::vector
         (threshold->harmless_from && size >= *threshold->harmless_from ? harmless : costly).push_back(size);
     if (!threshold->harmless_from) {
         out.push_back("At every batch size up to " + samples(threshold->largest) + " per replica, " + mode +
-                      " costs more than one standard deviation; in points above sync: " +
+                      " costs more than one standard deviation over the seeds; in points above sync: " +
                       gaps_at(study, mode, costly) + ".");
     } else if (*threshold->harmless_from == threshold->smallest) {
         out.push_back("At no batch size from " + samples(threshold->smallest) + " per replica on does " +
-                      mode + " cost more than one standard deviation; in points above sync: " +
+                      mode + " cost more than one standard deviation over the seeds; in points above sync: " +
                       gaps_at(study, mode, harmless) + ".");
     } else {
         out.push_back("Below " + samples(*threshold->harmless_from) + " per replica, " + mode +
-                      " costs more than one standard deviation; in points above sync: " +
-                      gaps_at(study, mode, costly) + ". From there on it does not: " +
-                      gaps_at(study, mode, harmless) + ".");
+                      " costs more than one standard deviation over the seeds; in points above sync: " +
+                      gaps_at(study, mode, costly) +
+                      ". From there on it does not: " + gaps_at(study, mode, harmless) + ".");
     }
 }
 
@@ -105,8 +106,10 @@ void describe_averages(const Study& study, const Extreme& at, std::vector<std::s
                  precise = error(AverageKind::precise), batch = error(AverageKind::batch);
     if (!std::isnan(first) && at.mode != "sync")
         out.push_back("What pooling the running averages over all replicas is worth: with " + where +
-                      " the test error is " + fixed(pooled, 2) + " %; with the running averages of the first "
-                      "replica alone, which is what other frameworks save, it is " + fixed(first, 2) + " %.");
+                      " the test error is " + fixed(pooled, 2) +
+                      " %; with the running averages of the first "
+                      "replica alone, which is what other frameworks save, it is " +
+                      fixed(first, 2) + " %.");
     if (!std::isnan(batch)) {
         std::string text = "Evaluated with the statistics of mini-batches as in training, " + where +
                            " has an error of " + fixed(batch, 2) + " %, against " + fixed(pooled, 2) +
@@ -126,8 +129,8 @@ void describe_noise(const Study& study, const Extreme& at, std::vector<std::stri
     if (mean.empty()) return;
     const auto [quietest, loudest] = std::ranges::minmax(mean);
     const auto [low, high] = std::ranges::minmax(variance);
-    out.push_back("At the end of training a replica's mean over " + samples(at.batch_size) +
-                  " is off by " + fixed(quietest, 2) + " to " + fixed(loudest, 2) +
+    out.push_back("At the end of training a replica's mean over " + samples(at.batch_size) + " is off by " +
+                  fixed(quietest, 2) + " to " + fixed(loudest, 2) +
                   " standard deviations of the channel, depending on the layer, and its variance by " +
                   fixed(100 * low, 0) + " to " + fixed(100 * high, 0) + " % (" + at.mode + ").");
 }
@@ -141,28 +144,39 @@ void describe_drift(const Study& study, std::vector<std::string>& out) {
                 if (const Combination* one = study.find(mode, size, seed))
                     drifts.push_back(one->epochs.back().drift);
             const Spread drift = spread(drifts);
-            if (drift.count > 0) parts.push_back(fixed(100 * drift.mean, 0) + " % at " + std::to_string(size));
+            if (drift.count > 0)
+                parts.push_back(fixed(drift.mean, drift.mean < 10 ? 2 : 0) + " at " + std::to_string(size));
         }
         if (!parts.empty())
             out.push_back("From the same initial weights and the same order of samples, the parameters of " +
-                          mode + " end at this distance from those of sync, relative to their length, by "
-                          "samples per replica: " + enumeration(parts) + ".");
+                          mode +
+                          " end at this distance from those of sync, in multiples of their length, by "
+                          "samples per replica: " +
+                          enumeration(parts) + ".");
     }
 }
 
 void describe_prediction(const Study& study, std::vector<std::string>& out) {
     if (!study.prediction) return;
     const Prediction& prediction = *study.prediction;
+    std::map<int, std::vector<std::string>> sizes_by_ranks;
+    std::vector<std::string> costly, cheap;
     for (const ComputeTime& one : prediction.compute) {
         const auto fewest = prediction.first_above(one.batch_size, PredictedForm::as_built, 0.05);
-        const std::string link = "On a network of " + duration(prediction.link.latency_seconds) + " and " +
-                                 significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) +
-                                 " GB/s, with " + samples(one.batch_size) + " per replica, ";
-        out.push_back(fewest ? link + "sync would cost more than 5 % of a step from " +
-                                   std::to_string(*fewest) + " ranks on, by the model below."
-                             : link + "sync would cost at most 5 % of a step at every number of ranks asked "
-                                      "for, by the model below.");
+        (fewest ? sizes_by_ranks[*fewest] : cheap).push_back(std::to_string(one.batch_size));
     }
+    for (const auto& [ranks, sizes] : sizes_by_ranks)
+        costly.push_back("from " + std::to_string(ranks) + " ranks on at " + enumeration(sizes));
+    std::string text = "On a network of " + duration(prediction.link.latency_seconds) + " and " +
+                       significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) +
+                       " GB/s, by the model below, sync would ";
+    if (!costly.empty())
+        text += "cost more than 5 % of a step " + enumeration(costly) + " samples per replica" +
+                (cheap.empty() ? "." : "; it would ");
+    if (!cheap.empty())
+        text += "stay within 5 % at " + enumeration(cheap) +
+                " samples per replica, at every number of ranks asked for.";
+    out.push_back(text);
 }
 
 void describe_missing(const Study& study, std::vector<std::string>& out) {

@@ -40,17 +40,21 @@ class PageWriter {
 
     void begin() {
         const std::string title = "Synchronized against local batch normalization: " + setting("dataset");
-        out_ = "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
-               "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
-               "initial-scale=1\"/>\n<title>" +
-               escape(title) + "</title>\n<style>" + page_style +
-               "</style>\n</head>\n<body>\n<main>\n<h1>Do I need synchronized batch normalization for my "
-               "batch size?</h1>\n<p class=\"lead\">" +
-               escape(setting("model")) + "; data set " + escape(setting("dataset")) + "; global batch of " +
-               std::to_string(study_.global_batch) + " samples, " + escape(setting("epochs")) + " epochs, " +
-               std::to_string(study_.seeds.size()) + (study_.seeds.size() == 1 ? " seed" : " seeds") +
-               ". Every run starts from the same weights and sees the same samples in the same order; what "
-               "differs is over how many of them batch normalization takes its statistics.</p>\n";
+        out_ =
+            "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
+            "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
+            "initial-scale=1\"/>\n"
+            // The browser itself sees to it that nothing is fetched.
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+            "'unsafe-inline'; script-src 'unsafe-inline'\"/>\n<title>" +
+            escape(title) + "</title>\n<style>" + page_style +
+            "</style>\n</head>\n<body>\n<main>\n<h1>Do I need synchronized batch normalization for my "
+            "batch size?</h1>\n<p class=\"lead\">" +
+            escape(setting("model")) + "; data set " + escape(setting("dataset")) + "; global batch of " +
+            std::to_string(study_.global_batch) + " samples, " + escape(setting("epochs")) + " epochs, " +
+            std::to_string(study_.seeds.size()) + (study_.seeds.size() == 1 ? " seed" : " seeds") +
+            ". Every run starts from the same weights and sees the same samples in the same order; what "
+            "differs is over how many of them batch normalization takes its statistics.</p>\n";
     }
 
     void write_findings() {
@@ -60,8 +64,9 @@ class PageWriter {
     }
 
     void write_error_table() {
-        out_ += "<h2>Test error</h2>\n<p>In %, mean ± standard deviation over the seeds; small, the points above "
-                "sync.</p>\n<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>replicas</th>";
+        out_ +=
+            "<h2>Test error</h2>\n<p>In %, mean ± standard deviation over the seeds; small, the points above "
+            "sync.</p>\n<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>replicas</th>";
         for (const std::string& mode : study_.modes) out_ += "<th>" + escape(mode) + "</th>";
         out_ += "</tr>\n";
         for (const Index size : study_.batch_sizes) {
@@ -89,20 +94,23 @@ class PageWriter {
     void write_prediction() {
         if (!study_.prediction) return;
         const Prediction& prediction = *study_.prediction;
-        out_ += "<h2>What synchronizing would cost on a cluster</h2>\n<p>A message of n bytes takes α + n/B, with α = " +
-                escape(duration(prediction.link.latency_seconds)) + " and B = " +
-                significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
-                (prediction.link.measured ? ", measured between the ranks of this study" : "") +
-                ". The P − 1 messages that a rank sends leave one after the other, and nothing is taken to "
-                "overlap, so these are upper bounds. G are the bytes of the gradients, c the channels of a "
-                "layer, and each statistics message carries a label of 64 bytes:</p>\n<div class=\"formula\">" +
-                "one exchange of all          T(n) = (P − 1)·(α + n/B)\n"
-                "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n\n"
-                "step(local) = compute + T(G) + T(64 + 16 + Σ 8·(1 + 2c))\n"
-                "step(sync)  = compute + T(G) + T(64 + 16) + Σ [T(64 + 8·(1 + 2c)) + T(64 + 16c)]</div>\n"
-                "<p>“As built” is what Lockstep does: statistics in one exchange of all, gradients by "
-                "reduce-scatter and all-gather in buckets of 256 KiB. A batch norm with no layer before it has no backward "
-                "exchange, the last term.</p>\n";
+        out_ +=
+            "<h2>What synchronizing would cost on a cluster</h2>\n<p>A message of n bytes takes α + n/B, "
+            "with α = " +
+            escape(duration(prediction.link.latency_seconds)) +
+            " and B = " + significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
+            (prediction.link.measured ? ", measured between the ranks of this study" : "") +
+            ". The P − 1 messages that a rank sends leave one after the other, and nothing is taken to "
+            "overlap, so these are upper bounds. G are the bytes of the gradients, c the channels of a "
+            "layer, and each statistics message carries a label of 64 bytes:</p>\n<div class=\"formula\">" +
+            "one exchange of all          T(n) = (P − 1)·(α + n/B)\n"
+            "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n\n"
+            "step(local) = compute + T(G) + T(64 + 16 + Σ 8·(1 + 2c))\n"
+            "step(sync)  = compute + T(G) + T(64 + 16) + Σ [T(64 + 8·(1 + 2c)) + T(64 + 16c)]</div>\n"
+            "<p>“As built” is what Lockstep does: statistics in one exchange of all, gradients by "
+            "reduce-scatter and all-gather in buckets of 256 KiB. A batch norm with no layer before it has "
+            "no backward "
+            "exchange, the last term.</p>\n";
         for (const Figure& figure : figures_)
             if (figure.name == "prediction") write_figure(figure);
         write_prediction_rows(prediction);
@@ -115,34 +123,42 @@ class PageWriter {
             out_ += "<th>" + escape(to_string(form)) + ": above 5 % from</th>";
         out_ += "</tr>\n";
         for (const ComputeTime& one : prediction.compute) {
-            out_ += "<tr><td>" + std::to_string(one.batch_size) + "</td><td>" + escape(duration(one.seconds)) + "</td>";
+            out_ += "<tr><td>" + std::to_string(one.batch_size) + "</td><td>" +
+                    escape(duration(one.seconds)) + "</td>";
             for (const PredictedForm form : predicted_forms) {
                 const auto ranks = prediction.first_above(one.batch_size, form, 0.05);
-                out_ += "<td>" + (ranks ? std::to_string(*ranks) + " ranks" : std::string("nowhere")) + "</td>";
+                out_ +=
+                    "<td>" + (ranks ? std::to_string(*ranks) + " ranks" : std::string("nowhere")) + "</td>";
             }
             out_ += "</tr>\n";
         }
-        out_ += "</table></div>\n<details><summary>All predicted times</summary>\n<div class=\"wide\"><table>\n"
-                "<tr><th>samples</th><th>ranks</th>";
+        out_ +=
+            "</table></div>\n<details><summary>All predicted times</summary>\n<div class=\"wide\"><table>\n"
+            "<tr><th>samples</th><th>ranks</th>";
         for (const PredictedForm form : predicted_forms)
             out_ += "<th>" + escape(to_string(form)) + ": local</th><th>sync</th><th>cost</th>";
         out_ += "</tr>\n";
         for (const PredictionRow& row : prediction.rows) {
-            out_ += "<tr><td>" + std::to_string(row.batch_size) + "</td><td>" + std::to_string(row.ranks) + "</td>";
+            out_ += "<tr><td>" + std::to_string(row.batch_size) + "</td><td>" + std::to_string(row.ranks) +
+                    "</td>";
             for (const PredictedStep& step : row.steps)
                 out_ += "<td>" + escape(duration(step.local_seconds)) + "</td><td>" +
-                        escape(duration(step.sync_seconds)) + "</td><td>" + fixed(100 * step.cost(), 1) + " %</td>";
+                        escape(duration(step.sync_seconds)) + "</td><td>" + fixed(100 * step.cost(), 1) +
+                        " %</td>";
             out_ += "</tr>\n";
         }
         out_ += "</table></div></details>\n";
     }
 
     void write_prediction_checks(const Prediction& prediction) {
-        out_ += "<p>The model beside the clock, on the machine of this study:</p>\n<div class=\"wide\"><table>\n<tr>"
-                "<th>ranks</th><th>samples per replica</th><th>local, predicted</th><th>local, measured</th>"
-                "<th>sync, predicted</th><th>sync, measured</th></tr>\n";
+        out_ +=
+            "<p>The model beside the clock, on the machine of this study:</p>\n<div "
+            "class=\"wide\"><table>\n<tr>"
+            "<th>ranks</th><th>samples per replica</th><th>local, predicted</th><th>local, measured</th>"
+            "<th>sync, predicted</th><th>sync, measured</th></tr>\n";
         for (const PredictionCheck& check : prediction.checks) {
-            out_ += "<tr><td>" + std::to_string(check.ranks) + "</td><td>" + std::to_string(check.batch_size) + "</td>";
+            out_ += "<tr><td>" + std::to_string(check.ranks) + "</td><td>" +
+                    std::to_string(check.batch_size) + "</td>";
             for (const double seconds : {check.predicted.local_seconds, check.measured.local_seconds,
                                          check.predicted.sync_seconds, check.measured.sync_seconds})
                 out_ += "<td>" + escape(duration(seconds)) + "</td>";
@@ -156,19 +172,25 @@ class PageWriter {
         for (const Combination& one : study_.combinations)
             if (one.outcome != Outcome::finished)
                 rows += "<tr><td class=\"words\">" + escape(one.to_string()) + "</td><td class=\"words\">" +
-                        to_string(one.outcome) + "</td><td class=\"words\">" + escape(one.reason) + "</td></tr>\n";
+                        to_string(one.outcome) + "</td><td class=\"words\">" + escape(one.reason) +
+                        "</td></tr>\n";
         if (rows.empty()) return;
-        out_ += "<h2>Combinations without a result</h2>\n<div class=\"wide\"><table>\n<tr><th class=\"words\">combination</th>"
-                "<th class=\"words\"></th><th class=\"words\">why</th></tr>\n" + rows + "</table></div>\n";
+        out_ +=
+            "<h2>Combinations without a result</h2>\n<div class=\"wide\"><table>\n<tr><th "
+            "class=\"words\">combination</th>"
+            "<th class=\"words\"></th><th class=\"words\">why</th></tr>\n" +
+            rows + "</table></div>\n";
     }
 
     void write_setup() {
         out_ += "<h2>Setup</h2>\n<p>Computed on " + escape(study_.machine) + " with " +
                 std::to_string(study_.ranks) + (study_.ranks == 1 ? " rank" : " ranks") +
-                ". Results other than times do not depend on the number of ranks. results.csv and results.json hold "
+                ". Results other than times do not depend on the number of ranks. results.csv and "
+                "results.json hold "
                 "the numbers, figures/ the figures.</p>\n<details><summary>All settings</summary>\n<table>\n";
         for (const auto& [name, value] : study_.settings)
-            out_ += "<tr><td class=\"words\">" + escape(name) + "</td><td class=\"words\">" + escape(value) + "</td></tr>\n";
+            out_ += "<tr><td class=\"words\">" + escape(name) + "</td><td class=\"words\">" + escape(value) +
+                    "</td></tr>\n";
         out_ += "</table></details>\n";
     }
 

@@ -12,8 +12,8 @@ namespace {
 
 constexpr double page_width = 960;
 constexpr double single_width = 760;
-constexpr double left_margin = 66, right_margin = 14, bottom_margin = 48, legend_height = 30;
-constexpr double panel_gap = 16, title_height = 22, tick_height = 22;
+constexpr double left_margin = 66, right_margin = 14, bottom_margin = 48, legend_row = 24;
+constexpr double panel_gap = 18, title_height = 22, tick_height = 22;
 constexpr int most_columns = 5;
 
 struct Range {
@@ -47,23 +47,28 @@ class FigureWriter {
           rows_((panels_ + columns_ - 1) / columns_),
           width_(panels_ == 1 ? single_width : page_width),
           panel_width_((width_ - left_margin - right_margin - (columns_ - 1) * panel_gap) / columns_),
-          panel_height_(panels_ == 1 ? 320 : columns_ == 2 ? 240 : columns_ == 3 ? 210 : 180),
+          panel_height_(panels_ == 1    ? 320
+                        : columns_ == 2 ? 240
+                        : columns_ == 3 ? 210
+                                        : 180),
           row_height_(title_height + panel_height_ + tick_height),
+          legend_(place_legend()),
+          legend_height_(legend_.empty() ? 6 : legend_.back().y + legend_row),
           x_range_(x_range()),
           y_range_(y_range()),
           // Bars need room on both sides of the first and the last.
           inset_(figure.kind == PlotKind::stacked_bars ? panel_width_ * 0.12 : panel_width_ * 0.04),
           x_(figure.x, x_range_.low, x_range_.high, panel_width_ - 2 * inset_, panels_ > 3 ? 4 : 8),
           y_(figure.y, y_range_.low, y_range_.high, panel_height_, panels_ == 1 ? 7 : 5),
-          svg_(width_, legend_height + rows_ * row_height_ + bottom_margin - tick_height, figure.title) {}
+          svg_(width_, legend_height_ + rows_ * row_height_ + bottom_margin - tick_height, figure.title) {}
 
     std::string write() {
         write_legend();
         for (int i = 0; i < panels_; ++i) write_panel(i);
         const double middle = left_margin + (width_ - left_margin - right_margin) / 2;
-        svg_.text(middle, legend_height + rows_ * row_height_ + 18, figure_.x.label, TextAnchor::middle,
+        svg_.text(middle, legend_height_ + rows_ * row_height_ + 18, figure_.x.label, TextAnchor::middle,
                   false, 13);
-        svg_.upward_text(16, legend_height + rows_ * row_height_ / 2, figure_.y.label);
+        svg_.upward_text(16, legend_height_ + rows_ * row_height_ / 2, figure_.y.label);
         return svg_.finish();
     }
 
@@ -80,7 +85,7 @@ class FigureWriter {
     Range y_range() const {
         Range range;
         const bool logarithmic = figure_.y.scale == PlotScale::logarithmic;
-        if (!logarithmic) range.add(0);
+        if (!logarithmic && figure_.y.from_zero) range.add(0);
         for (const PlotPanel& panel : figure_.panels)
             for (const PlotSeries& series : panel.series)
                 for (const PlotPoint& point : series.points) {
@@ -93,33 +98,49 @@ class FigureWriter {
         return range;
     }
 
-    /// Each name once, in the order of its first appearance.
-    void write_legend() {
-        std::vector<std::string> seen;
-        double x = left_margin;
+    struct LegendEntry {
+        const PlotSeries* series;
+        double x, y;
+    };
+
+    /// Each name once, in the order of its first appearance, in as many rows as it takes.
+    std::vector<LegendEntry> place_legend() const {
+        std::vector<LegendEntry> entries;
+        double x = left_margin, y = 6;
         for (const PlotPanel& panel : figure_.panels)
             for (const PlotSeries& series : panel.series) {
-                if (std::ranges::find(seen, series.name) != seen.end()) continue;
-                seen.push_back(series.name);
-                write_legend_symbol(series, x);
-                svg_.text(x + 30, 20, series.name, TextAnchor::start, false, 13);
-                x += 30 + 7.2 * static_cast<double>(series.name.size()) + 18;
+                if (std::ranges::any_of(
+                        entries, [&](const LegendEntry& entry) { return entry.series->name == series.name; }))
+                    continue;
+                const double needed = 30 + 7.0 * static_cast<double>(series.name.size());
+                if (x > left_margin && x + needed > width_ - right_margin) x = left_margin, y += legend_row;
+                entries.push_back({&series, x, y});
+                x += needed + 16;
             }
+        return entries;
     }
 
-    void write_legend_symbol(const PlotSeries& series, double x) {
-        const std::string path = "M" + coordinate(x) + ",15.5h24";
-        if (figure_.kind == PlotKind::stacked_bars) return svg_.bar(x + 6, 9, 14, 12, series.color, series.name);
+    void write_legend() {
+        for (const LegendEntry& entry : legend_) {
+            write_legend_symbol(*entry.series, entry.x, entry.y);
+            svg_.text(entry.x + 30, entry.y + 14, entry.series->name, TextAnchor::start, false, 13);
+        }
+    }
+
+    void write_legend_symbol(const PlotSeries& series, double x, double y) {
+        const std::string path = "M" + coordinate(x) + "," + coordinate(y + 9.5) + "h24";
+        if (figure_.kind == PlotKind::stacked_bars)
+            return svg_.bar(x + 6, y + 3, 14, 12, series.color, series.name);
         if (series.style == PlotStyle::reference) return svg_.reference_line(path);
         svg_.line(path, series.color, series.style == PlotStyle::dashed ? "6 4" : "");
-        if (series.style != PlotStyle::plain) svg_.marker(x + 12, 15.5, series.color, "");
+        if (series.style != PlotStyle::plain) svg_.marker(x + 12, y + 9.5, series.color, "");
     }
 
     void write_panel(int index) {
         const PlotPanel& panel = figure_.panels[static_cast<std::size_t>(index)];
         const int column = index % columns_, row = index / columns_;
         left_ = left_margin + column * (panel_width_ + panel_gap);
-        bottom_ = legend_height + row * row_height_ + title_height + panel_height_;
+        bottom_ = legend_height_ + row * row_height_ + title_height + panel_height_;
         svg_.text(left_ + panel_width_ / 2, bottom_ - panel_height_ - 8, panel.title, TextAnchor::middle,
                   false, 12);
         for (const double tick : y_.ticks()) {
@@ -162,7 +183,8 @@ class FigureWriter {
     }
 
     void write_bars(const PlotPanel& panel) {
-        const double bar_width = std::min(28.0, panel_width_ / (1.6 * static_cast<double>(x_.ticks().size())));
+        const double bar_width =
+            std::min(28.0, panel_width_ / (1.6 * static_cast<double>(x_.ticks().size())));
         for (const double x : x_.ticks()) {
             double base = 0;
             for (const PlotSeries& series : panel.series)
@@ -198,6 +220,8 @@ class FigureWriter {
     const Figure& figure_;
     int panels_, columns_, rows_;
     double width_, panel_width_, panel_height_, row_height_;
+    std::vector<LegendEntry> legend_;
+    double legend_height_;
     Range x_range_, y_range_;
     double inset_;
     Axis x_, y_;
@@ -216,7 +240,8 @@ int scale_color(std::size_t index, std::size_t count) {
 bool Figure::empty() const {
     for (const PlotPanel& panel : panels)
         for (const PlotSeries& series : panel.series)
-            if (series.style != PlotStyle::reference && std::ranges::any_of(series.points, drawable)) return false;
+            if (series.style != PlotStyle::reference && std::ranges::any_of(series.points, drawable))
+                return false;
     return true;
 }
 

@@ -85,8 +85,8 @@ PredictedStep predict_step(PredictedForm form, int ranks, double compute_seconds
 }
 
 std::optional<int> Prediction::first_above(Index batch_size, PredictedForm form, double share) const {
-    const auto at = static_cast<std::size_t>(std::ranges::find(predicted_forms, form) -
-                                             predicted_forms.begin());
+    const auto at =
+        static_cast<std::size_t>(std::ranges::find(predicted_forms, form) - predicted_forms.begin());
     std::optional<int> fewest;
     for (const PredictionRow& row : rows)
         if (row.batch_size == batch_size && row.steps[at].cost() > share)

@@ -66,9 +66,8 @@ Json to_object(const Combination& one) {
     for (const LossPoint& point : one.losses)
         losses.push_back({{"epoch", point.epoch}, {"loss", number(point.loss)}});
     for (const NoisePoint& point : one.noise)
-        noise.push_back({{"epoch", point.epoch},
-                         {"mean", numbers(point.mean)},
-                         {"variance", numbers(point.variance)}});
+        noise.push_back(
+            {{"epoch", point.epoch}, {"mean", numbers(point.mean)}, {"variance", numbers(point.variance)}});
     return {{"mode", one.mode},
             {"batch_size", one.batch_size},
             {"replicas", one.replicas},

@@ -48,16 +48,21 @@ double seed_deviation(const Study& study) {
     return count > 0 ? std::sqrt(squares / count) : not_measured;
 }
 
+double pooled_deviation(const Study& study, std::string_view mode, Index batch_size) {
+    const double own = test_error(study, mode, batch_size).deviation, sync = seed_deviation(study);
+    return std::sqrt((own * own + sync * sync) / 2);
+}
+
 std::optional<CostThreshold> cost_threshold(const Study& study, std::string_view mode) {
-    const double deviation = seed_deviation(study);
     std::vector<Index> sizes;
     for (const Index size : study.batch_sizes)
-        if (!std::isnan(gap_to_sync(study, mode, size))) sizes.push_back(size);
-    if (sizes.empty() || std::isnan(deviation)) return std::nullopt;
+        if (!std::isnan(gap_to_sync(study, mode, size) + pooled_deviation(study, mode, size)))
+            sizes.push_back(size);
+    if (sizes.empty()) return std::nullopt;
     std::ranges::sort(sizes);
     CostThreshold result{.harmless_from = {}, .smallest = sizes.front(), .largest = sizes.back()};
     for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
-        if (gap_to_sync(study, mode, *size) > deviation) break;
+        if (gap_to_sync(study, mode, *size) > pooled_deviation(study, mode, *size)) break;
         result.harmless_from = *size;
     }
     return result;

@@ -136,8 +136,8 @@ void SvgWriter::marker(double x, double y, int color, std::string_view value) {
 }
 
 void SvgWriter::hover_spot(double x, double y, std::string_view value) {
-    out_ += "<circle class=\"spot\"" + attribute("cx", x) + attribute("cy", y) +
-            " r=\"5\" fill=\"none\">" + title_element(value) + "</circle>\n";
+    out_ += "<circle class=\"spot\"" + attribute("cx", x) + attribute("cy", y) + " r=\"5\" fill=\"none\">" +
+            title_element(value) + "</circle>\n";
 }
 
 void SvgWriter::bar(double x, double y, double width, double height, int color, std::string_view value) {

@@ -39,7 +39,8 @@ std::string cell(const Study& study, const std::string& mode, Index batch_size) 
     if (error.count == 0) return "–";
     std::string text = right(with_deviation(error, 2), 14);
     const double gap = gap_to_sync(study, mode, batch_size);
-    if (mode != "sync" && !std::isnan(gap)) text += " (" + std::string(gap >= 0 ? "+" : "") + fixed(gap, 2) + ")";
+    if (mode != "sync" && !std::isnan(gap))
+        text += " (" + std::string(gap >= 0 ? "+" : "") + fixed(gap, 2) + ")";
     return text;
 }
 
@@ -55,7 +56,8 @@ double error_of(double accuracy) {
 }
 
 std::vector<std::string> csv_values(const Study& study, const Combination& one) {
-    const StudyEpoch last = one.outcome == Outcome::finished && !one.epochs.empty() ? one.epochs.back() : StudyEpoch{};
+    const StudyEpoch last =
+        one.outcome == Outcome::finished && !one.epochs.empty() ? one.epochs.back() : StudyEpoch{};
     return {one.mode,
             std::to_string(one.batch_size),
             std::to_string(one.replicas),
@@ -83,8 +85,9 @@ constexpr const char* csv_head =
     "drift_from_sync,fingerprint,reason,compute_seconds_per_step,communication_seconds_per_step,seconds\n";
 
 std::string check_lines(const Prediction& prediction) {
-    std::string text = "\n  Predicted beside measured on this machine, time of a step\n\n  ranks  samples  "
-                       "local predicted  measured   sync predicted  measured\n";
+    std::string text =
+        "\n  Predicted beside measured on this machine, time of a step\n\n  ranks  samples  "
+        "local predicted  measured   sync predicted  measured\n";
     for (const PredictionCheck& check : prediction.checks) {
         text += "  " + right(std::to_string(check.ranks), 5) + right(std::to_string(check.batch_size), 9) +
                 right(duration(check.predicted.local_seconds), 17) +
@@ -126,7 +129,8 @@ std::string prediction_table(const Study& study) {
     for (const PredictedForm form : predicted_forms) text += "   " + left(std::string(to_string(form)), 30);
     end_line(text);
     text += "                  ";
-    for (std::size_t i = 0; i < predicted_forms.size(); ++i) text += left("     local      sync     cost", 33);
+    for (std::size_t i = 0; i < predicted_forms.size(); ++i)
+        text += left("     local      sync     cost", 33);
     end_line(text);
     for (const PredictionRow& row : prediction.rows) {
         text += "  " + right(std::to_string(row.batch_size), 7) + right(std::to_string(row.ranks), 8) + " ";

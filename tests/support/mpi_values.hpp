@@ -15,6 +15,7 @@
 #include <cmath>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace lockstep::testing {
@@ -75,6 +76,16 @@ inline int world_size() {
     int size = 1;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     return size;
+}
+
+/// Seconds within which a disagreement must be found; more where ranks share cores or are slowed down by
+/// sanitizers, but never near the time-outs that the tests set.
+inline double promptly() {
+    double seconds = world_size() <= static_cast<int>(std::thread::hardware_concurrency()) ? 1.0 : 3.0;
+#ifdef __SANITIZE_ADDRESS__
+    seconds *= 2;
+#endif
+    return seconds;
 }
 
 /// Whether all ranks hold the same bytes.

@@ -65,6 +65,8 @@ class LOCKSTEP_EXPORT ReplicaSum {
     void plan_operands();
     void send(const Scalar* from, Slice part, int rank, int stage);
     void receive(Scalar* into, int size, int rank, int stage);
+    MPI_Request* next_request(int rank);
+    [[noreturn]] void fail_on_time();
     void finish_tree();
     void start_gathering();
 
@@ -79,6 +81,7 @@ class LOCKSTEP_EXPORT ReplicaSum {
     std::vector<Scalar*> operands_;  // of the top of the tree, from left to right
     std::vector<Scalar*> stack_;
     std::vector<MPI_Request> requests_;
+    std::vector<int> request_ranks_;  // with whom each of them is
     Stage stage_ = Stage::idle;
 };
 

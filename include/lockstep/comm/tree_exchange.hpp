@@ -83,7 +83,7 @@ class LOCKSTEP_EXPORT TreeExchange {
     ExchangeLabel label() const;
     void check_label(const Peer& peer, const ExchangeLabel& theirs) const;
     [[noreturn]] void fail_on_size(const Peer& peer, MPI_Message message, int bytes) const;
-    [[noreturn]] void fail_on_time() const;
+    [[noreturn]] void fail_on_time();
 
     Communicator communicator_;
     ReplicaRange hosted_;

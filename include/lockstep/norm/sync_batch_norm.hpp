@@ -44,8 +44,8 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
                   ReplicaPlacement placement = {});
 
     /// Not while a pass is under way.
-    SyncBatchNorm(SyncBatchNorm&&) = default;
-    SyncBatchNorm& operator=(SyncBatchNorm&&) = default;
+    SyncBatchNorm(SyncBatchNorm&&) noexcept = default;
+    SyncBatchNorm& operator=(SyncBatchNorm&&) noexcept = default;
 
     Index channels() const { return channels_; }
     const BatchNormOptions& options() const { return options_; }
@@ -57,8 +57,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// Whether the statistics group is all replicas, so that the moments of forward are global.
     bool statistics_are_global() const { return global_; }
 
-    // --- training
-    // -----------------------------------------------------------------------------------------------
+    // --- training ---
 
     /// One replica on each rank. Collective over the ranks of the statistics group; shape.batch may be 0 on
     /// any of them. z may be x. Updates the running averages, unless the batch is empty everywhere.
@@ -102,15 +101,13 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// its own calls: a long computation between begin_… and end_… polls now and then.
     bool poll();
 
-    // --- evaluation
-    // -----------------------------------------------------------------------------------------------
+    // --- evaluation ---
 
     /// Normalizes with the running averages. Communicates nothing and changes nothing; z may be x.
     void infer(const Scalar* x, Scalar* z, const BatchShape& shape) const;
     void infer(std::span<const Scalar> x, std::span<Scalar> z, const BatchShape& shape) const;
 
-    // --- parameters and running averages
-    // --------------------------------------------------------------------------
+    // --- parameters and running averages ---
 
     /// γ, β and what belongs to them, `channels` values each. 1 and 0 where options().affine is off.
     std::span<Scalar> gamma() { return {storage_.gamma, size()}; }
@@ -155,8 +152,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// where all weights are 0. Throws UsageError on a weight that is negative or not finite.
     void synchronize_running_averages(const Communicator& among, double weight = 1);
 
-    // --- for owners of several layers, who update all averages at once
-    // ----------------------------------------------
+    // --- for owners of several layers, who update all averages at once ---
 
     /// The moments of the first statistics group here in the last forward (see moments.hpp); of the global
     /// batch where statistics_are_global(). Valid until the next forward; null before the first and after a

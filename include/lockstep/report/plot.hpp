@@ -1,7 +1,7 @@
 /// Figures as SVG: lines or stacked bars in one or several panels that share their axes.
 ///
-/// Colors are plain attributes, so that every program that reads SVG shows them; a style sheet inside replaces
-/// them where the reader prefers dark. Each value carries a <title>, which viewers show on hover.
+/// Colors are plain attributes, so that every program that reads SVG shows them; a style sheet inside
+/// replaces them where the reader prefers dark. Each value carries a <title>, which viewers show on hover.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -15,7 +15,7 @@ namespace lockstep {
 
 struct PlotPoint {
     double x = 0;
-    double y = 0;  ///< a point that is not finite is not drawn
+    double y = 0;                                                 ///< a point that is not finite is not drawn
     double deviation = std::numeric_limits<double>::quiet_NaN();  ///< drawn where finite
 };
 
@@ -49,6 +49,7 @@ struct PlotAxis {
     PlotScale scale = PlotScale::linear;
     std::vector<double> ticks;  ///< where empty, round numbers
     std::string unit;           ///< behind values on hover: " %"
+    bool from_zero = true;      ///< of a linear y axis
 };
 
 enum class PlotKind { lines, stacked_bars };
@@ -65,8 +66,7 @@ struct Figure {
     bool empty() const;
 };
 
-/// A complete SVG document, without XML declaration, that can also stand inside HTML. Linear y axes begin at
-/// zero.
+/// A complete SVG document, without XML declaration, that can also stand inside HTML.
 LOCKSTEP_EXPORT std::string to_svg(const Figure& figure);
 
 }  // namespace lockstep

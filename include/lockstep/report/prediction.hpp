@@ -28,16 +28,16 @@
 namespace lockstep {
 
 struct LinkModel {
-    double latency_seconds = 0;              ///< α
-    double bandwidth_bytes_per_second = 0;   ///< B
-    bool measured = false;                   ///< between the ranks at hand, not given
+    double latency_seconds = 0;             ///< α
+    double bandwidth_bytes_per_second = 0;  ///< B
+    bool measured = false;                  ///< between the ranks at hand, not given
 };
 
 /// What crosses ranks in a step.
 struct StepMessages {
     Index gradient_bytes = 0;
-    std::vector<Index> channels;    ///< of each batch norm
-    bool first_backward = true;     ///< whether the first batch norm has layers before it
+    std::vector<Index> channels;  ///< of each batch norm
+    bool first_backward = true;   ///< whether the first batch norm has layers before it
 };
 
 enum class PredictedForm {

@@ -1,7 +1,8 @@
 /// What a study of synchronized against local batch normalization found: plain data, and its JSON form.
 ///
-/// A study trains one network for every combination of statistics mode, samples per replica and seed, with the
-/// global batch held fixed. Accuracies are shares, 0 … 1; a number that was not measured is NaN, null in JSON.
+/// A study trains one network for every combination of statistics mode, samples per replica and seed, with
+/// the global batch held fixed. Accuracies are shares, 0 … 1; a number that was not measured is NaN, null in
+/// JSON.
 #pragma once
 
 #include <lockstep/base/export.hpp>

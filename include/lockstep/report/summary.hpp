@@ -36,7 +36,11 @@ LOCKSTEP_EXPORT double gap_to_sync(const Study& study, std::string_view mode, In
 /// than any single deviation of a few seeds. NaN with one seed.
 LOCKSTEP_EXPORT double seed_deviation(const Study& study);
 
-/// Where a mode stops costing more than one seed_deviation.
+/// What a gap is measured against: √((s² + s_sync²)/2), the deviation over the seeds pooled from the mode's
+/// at this batch size and seed_deviation. NaN with one seed.
+LOCKSTEP_EXPORT double pooled_deviation(const Study& study, std::string_view mode, Index batch_size);
+
+/// Where a mode stops costing more than one pooled_deviation.
 struct CostThreshold {
     /// The smallest batch size from which on, up to the largest, the gap stays within one deviation; none
     /// where it does not even at the largest.

@@ -16,9 +16,9 @@ LOCKSTEP_EXPORT std::string results_table(const Study& study);
 /// Predicted time per step by batch size and ranks, and predicted beside measured; empty without prediction.
 LOCKSTEP_EXPORT std::string prediction_table(const Study& study);
 
-/// One line for each combination, after the last epoch, quoted as in RFC 4180. Errors are shares. What depends on the
-/// machine comes last, in columns whose names end in "seconds" or "seconds_per_step"; all others have the
-/// same text wherever, and on however many ranks, the study was made.
+/// One line for each combination, after the last epoch, quoted as in RFC 4180. Errors are shares. What
+/// depends on the machine comes last, in columns whose names end in "seconds" or "seconds_per_step"; all
+/// others have the same text wherever, and on however many ranks, the study was made.
 LOCKSTEP_EXPORT std::string results_csv(const Study& study);
 
 /// A field of a CSV line, in quotes where it needs them.

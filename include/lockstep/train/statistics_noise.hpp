@@ -1,5 +1,5 @@
-/// How noisy the statistics of small batches are: the deviation of each replica's mean and variance from those
-/// of the global batch, per batch norm layer.
+/// How noisy the statistics of small batches are: the deviation of each replica's mean and variance from
+/// those of the global batch, per batch norm layer.
 ///
 ///     mean noise     = √( average over replicas r and channels c of (μ_rc − μ_c)² / (σ²_c + ε) )
 ///     variance noise = √( average over replicas r and channels c of (σ²_rc − σ²_c)² / (σ²_c + ε)² )

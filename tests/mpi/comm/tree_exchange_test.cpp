@@ -14,6 +14,7 @@ namespace {
 
 using testing::contains;
 using testing::error_of;
+using testing::promptly;
 using testing::same_on_all_ranks;
 using testing::tree_sum;
 using testing::values_of_replica;
@@ -153,7 +154,7 @@ std::string error_of_exchange(const ExchangeLabel& label, std::size_t values) {
         exchange.wait();
     });
     if (world.size() > 1) {
-        EXPECT_LT(watch.seconds(), 1.0) << "a mismatch must be seen on arrival";
+        EXPECT_LT(watch.seconds(), promptly()) << "a mismatch must be seen on arrival";
         EXPECT_TRUE(contains(text, "rank " + std::to_string(world.rank()))) << text;
         // Whoever goes on is told at once, and does not wait for the time-out either.
         EXPECT_TRUE(contains(error_of<CommunicationError>([&] { exchange.start(label); }), "failed before"));
@@ -219,7 +220,7 @@ TEST(TreeExchangeMismatch, ARankThatComesLateLearnsWhatTheOthersFound) {
     });
     if (world.size() > 1) {
         EXPECT_TRUE(contains(text, "bn2")) << text;
-        EXPECT_TRUE(!late || watch.seconds() < 1.0) << watch.seconds();
+        EXPECT_TRUE(!late || watch.seconds() < promptly()) << watch.seconds();
     }
     MPI_Barrier(MPI_COMM_WORLD);
 }

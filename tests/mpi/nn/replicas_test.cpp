@@ -2,6 +2,7 @@
 // compares what it has computed as one of several.
 #include <lockstep/comm/replica_sum.hpp>
 #include <support/layer_harness.hpp>
+#include <support/mpi_calls.hpp>
 
 #include <gtest/gtest.h>
 
@@ -71,6 +72,22 @@ TEST(Replicas, HaveTheSameBitsOnAnyNumberOfRanks) {
                 expect_same_bits(test, batches, group);
     for (const Case& test : cases)
         for (const auto& batches : {even, uneven}) expect_same_bits(test, batches, 1);
+}
+
+TEST(Replicas, EvaluateWithoutAnyMessage) {
+    const Communicator world(MPI_COMM_WORLD);
+    for (const Case& test : cases) {
+        LayerHarness<float> harness(test.model, test.input, {2, 3, 1, 2}, world);
+        const long before_training = mpi_calls();
+        harness.forward();
+        if (world.size() > 1) {
+            EXPECT_GT(mpi_calls(), before_training) << "the counter does not count";
+        }
+        const long before = mpi_calls();
+        // Not even alike on all ranks: a rank may evaluate when it likes.
+        for (int i = 0; i <= world.rank(); ++i) harness.infer(harness.x[0].const_tensor());
+        EXPECT_EQ(mpi_calls(), before);
+    }
 }
 
 /// Results may depend on shapes but not on where the heap happened to put a buffer.

@@ -13,6 +13,8 @@ namespace {
 struct Count {
     int sends = 0;
     int collectives = 0;
+    int duplicates = 0;
+    int frees = 0;
     long long bytes = 0;
 };
 Count counted;
@@ -77,7 +79,17 @@ LOCKSTEP_COUNT_COLLECTIVE(Iallgatherv,
                           (const void* in, int count, MPI_Datatype type, void* out, const int* counts,
                            const int* offsets, MPI_Datatype types, MPI_Comm comm, MPI_Request* request),
                           (in, count, type, out, counts, offsets, types, comm, request))
-LOCKSTEP_COUNT_COLLECTIVE(Comm_dup, (MPI_Comm comm, MPI_Comm* duplicate), (comm, duplicate))
+int MPI_Comm_dup(MPI_Comm comm, MPI_Comm* duplicate) {
+    ++counted.collectives;
+    ++counted.duplicates;
+    return PMPI_Comm_dup(comm, duplicate);
+}
+
+int MPI_Comm_free(MPI_Comm* comm) {
+    ++counted.frees;
+    return PMPI_Comm_free(comm);
+}
+
 LOCKSTEP_COUNT_COLLECTIVE(Comm_split, (MPI_Comm comm, int color, int key, MPI_Comm* part),
                           (comm, color, key, part))
 
@@ -111,6 +123,17 @@ TEST(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
         duplicate.all_gather("x", "test");
     });
     EXPECT_EQ(count.collectives, 3) << "the duplicate, the lengths, the texts";
+}
+
+TEST(ExchangeCount, EveryCommunicatorThatWasDuplicatedIsFreedWithItsLastHandle) {
+    const Count count = count_of([] {
+        const Communicator world(MPI_COMM_WORLD);
+        const Communicator copy = world, part = world.split(world.rank() % 2, 0);
+        SyncBatchNorm<float> on_copy(2, copy), on_part(2, part), on_self(2, Communicator::self());
+        on_self.change_communicator(world);
+    });
+    EXPECT_EQ(count.duplicates, 2);
+    EXPECT_EQ(count.frees, 3) << "and the part";
 }
 
 TEST(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {

