@@ -15,8 +15,9 @@ struct KernelCase {
 
     Index values() const { return batch * height * width * channels; }
     std::string name() const {
-        std::string text = std::to_string(batch) + "x" + std::to_string(channels);
-        if (height * width > 1) text += "x" + std::to_string(height) + "x" + std::to_string(width);
+        std::string text = std::to_string(batch).append("x").append(std::to_string(channels));
+        if (height * width > 1)
+            text.append("x").append(std::to_string(height)).append("x").append(std::to_string(width));
         return text;
     }
 };

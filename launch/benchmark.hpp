@@ -35,7 +35,7 @@ class BenchTable {
         int digits = 1;
     };
 
-    BenchTable(const Communicator& communicator, std::string title, std::vector<Column> columns);
+    BenchTable(const Communicator& communicator, const std::string& title, std::vector<Column> columns);
 
     /// One value for each column: a string or a number.
     void row(std::vector<nlohmann::json> values);

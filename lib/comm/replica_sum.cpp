@@ -13,8 +13,19 @@ namespace {
 
 constexpr int anybody = -1;  // in place of a rank, for a request that waits for all
 
-/// Below this many bytes one latency counts for more than the bytes that the long form saves.
-constexpr Index short_form_bytes = 8192;
+/// What MPI sends along at once; for more, the two sides have to meet first. (Of Open MPI over shared memory;
+/// other transports have similar limits.)
+constexpr Index eager_bytes = 3584;
+/// Up to this many bytes from all others one latency counts for more than the bytes that the long form saves.
+constexpr Index short_form_bytes = 32768;
+
+/// Short while a message is sent at once; long where that makes slices small enough for it; else by length.
+bool prefers_long_form(Index bytes, Index ranks) {
+    if (bytes <= eager_bytes) return false;
+    if (bytes / ranks <= eager_bytes) return true;
+    return bytes * (ranks - 1) > short_form_bytes;
+}
+
 /// Slices start on a cache line.
 constexpr Index slice_alignment = 16;
 /// The tag of the TreeExchange is 1; each sum has two of its own.
@@ -53,7 +64,7 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
     if (static_cast<int>(cover_.size()) != cover_sizes_[static_cast<std::size_t>(communicator_.rank())])
         throw Error("replica sum: one array for each node of the rank's cover is needed");
     if (options_.form == ExchangeForm::automatic)
-        long_form_ = count_ * static_cast<Index>(sizeof(Scalar)) > short_form_bytes;
+        long_form_ = prefers_long_form(count_ * static_cast<Index>(sizeof(Scalar)), communicator_.size());
     else
         long_form_ = options_.form == ExchangeForm::long_form;
     plan_operands();

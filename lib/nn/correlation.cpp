@@ -210,13 +210,11 @@ void add_weight_gradient(const Windows& windows, const Scalar* input, const Scal
     }
 }
 
-#define LOCKSTEP_INSTANTIATE(Scalar)                                                                      \
-    template Index padded_channels<Scalar>(Index);                                                        \
-    template void correlate(const Windows&, const Scalar*, const Scalar*, const Scalar*, Index, Scalar*); \
-    template void add_weight_gradient(const Windows&, const Scalar*, const Scalar*, Index, Scalar*)
-
-LOCKSTEP_INSTANTIATE(float);
-LOCKSTEP_INSTANTIATE(double);
-#undef LOCKSTEP_INSTANTIATE
+template Index padded_channels<float>(Index);
+template void correlate(const Windows&, const float*, const float*, const float*, Index, float*);
+template void add_weight_gradient(const Windows&, const float*, const float*, Index, float*);
+template Index padded_channels<double>(Index);
+template void correlate(const Windows&, const double*, const double*, const double*, Index, double*);
+template void add_weight_gradient(const Windows&, const double*, const double*, Index, double*);
 
 }  // namespace lockstep

@@ -13,6 +13,9 @@ constexpr Index widest_tile = 2048;
 /// Rows that are shorter are joined, so that enough independent sums are under way.
 constexpr Index narrowest_row = 64;
 
+/// Rows from this many columns on are far apart.
+constexpr Index wide = 512;
+
 constexpr Index smaller(Index a, Index b) {
     return a < b ? a : b;
 }

@@ -77,28 +77,40 @@ inline __attribute__((always_inline)) void map_columns(const Map map, Index stri
     }
 }
 
-/// A matrix, a few rows at a time, from the last to the first.
+/// A matrix in blocks, from the last to the first; Together rows of a block at a time.
+template <bool Streamed, Index Together, class Map, class Scalar>
+inline void map_rows(const Map map, Index stride, Index rows, Index width,
+                     const Columns<Map, Scalar>& columns) {
+    const Index row_bytes = width * static_cast<Index>(sizeof(Scalar));
+    const Index block = (block_bytes / row_bytes + Together) / Together * Together;
+    for (Index blocks = (rows + block - 1) / block; blocks > 0; --blocks) {
+        const Index end = smaller(blocks * block, rows);
+        for (Index row = (blocks - 1) * block; row < end; row += Together) {
+            const Map rows_here = map.at(row * stride);
+            const Index count = smaller(Together, end - row);
+            const auto full = [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
+                map_columns<Lanes, Streamed>(rows_here.at(c), stride, Together, columns.at(c));
+            };
+            const auto rest = [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
+                map_columns<Lanes, Streamed>(rows_here.at(c), stride, count, columns.at(c));
+            };
+            if (count == Together)
+                for_parts<vector_lanes<Scalar>>(0, width, full);
+            else
+                for_parts<vector_lanes<Scalar>>(0, width, rest);
+        }
+    }
+}
+
+/// Several rows at a time share the loads of the coefficients; but streamed stores want to be one stream,
+/// where rows are short.
 template <bool Streamed, class Map, class Scalar>
 inline void map_matrix(const Map map, Index stride, Index rows, Index width,
                        const Columns<Map, Scalar>& columns) {
-    constexpr Index rows_together = 4;
-    constexpr int lanes = vector_lanes<Scalar>;
-    const Index row_bytes = width * static_cast<Index>(sizeof(Scalar));
-    const Index block = (block_bytes / row_bytes + rows_together) / rows_together * rows_together;
-    for (Index blocks = (rows + block - 1) / block; blocks > 0; --blocks) {
-        const Index end = smaller(blocks * block, rows);
-        for (Index row = (blocks - 1) * block; row < end; row += rows_together) {
-            const Map rows_here = map.at(row * stride);
-            const Index count = smaller(rows_together, end - row);
-            for_parts<lanes>(
-                0, width, [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
-                    if (count == rows_together)
-                        map_columns<Lanes, Streamed>(rows_here.at(c), stride, rows_together, columns.at(c));
-                    else
-                        map_columns<Lanes, Streamed>(rows_here.at(c), stride, count, columns.at(c));
-                });
-        }
-    }
+    if (Streamed && width < wide)
+        map_rows<Streamed, 1>(map, stride, rows, width, columns);
+    else
+        map_rows<Streamed, 4>(map, stride, rows, width, columns);
 }
 
 /// Values before the first that a vector store may stream to.

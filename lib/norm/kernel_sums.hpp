@@ -22,7 +22,6 @@ namespace lockstep::LOCKSTEP_KERNELS {
 constexpr Index rows_of_run = 16;
 constexpr Index rows_of_matrix = 8;
 constexpr Index rows_of_wide_matrices = 4;
-constexpr Index wide = 512;
 
 /// Σ d and Σ d² of d = x − shift.
 template <class Scalar>

@@ -35,28 +35,26 @@ const KernelTable<Scalar>& active_table() {
     }
 }
 
-/// Of the cache that one core has for itself.
-Index core_cache_bytes() {
-    constexpr Index typical = Index{512} << 10;
-#ifdef _SC_LEVEL2_CACHE_SIZE
-    const Index bytes = ::sysconf(_SC_LEVEL2_CACHE_SIZE);
+/// The bytes of a cache as the system tells them, or `typical`.
+Index cache_bytes(int name, Index typical) {
+    const Index bytes = ::sysconf(name);
     return bytes > 0 ? bytes : typical;
-#else
-    return typical;
-#endif
 }
 
 }  // namespace
 
 Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes) {
-    static const Index cache_bytes = core_cache_bytes();
-    const Index channel_bytes = shape.values() * static_cast<Index>(value_bytes);
-    if (channel_bytes == 0 || channel_bytes > cache_bytes) return channels;
-    const Index fitting = std::max<Index>(1, cache_bytes / 2 / channel_bytes);
-    if (shape.order == ChannelOrder::first && shape.spatial > 1) return std::min(fitting, channels);
-    // Whole cache lines of full vectors, and rows that are not joined (see kernel_layout.hpp).
-    constexpr Index group = 64;
-    return channels % group != 0 || fitting < group ? channels : std::min(fitting / group * group, channels);
+#if defined(_SC_LEVEL2_CACHE_SIZE) && defined(_SC_LEVEL3_CACHE_SIZE)
+    static const Index own = cache_bytes(_SC_LEVEL2_CACHE_SIZE, Index{512} << 10);
+    static const Index shared = cache_bytes(_SC_LEVEL3_CACHE_SIZE, Index{32} << 20);
+#else
+    constexpr Index own = Index{512} << 10, shared = Index{32} << 20;
+#endif
+    // Jumping from run to run costs more than it saves where the shared cache holds everything anyway, and
+    // with several channels at a time. Rows of channels-last data cannot be cut without such jumps.
+    if (shape.order == ChannelOrder::last || shape.spatial == 1) return channels;
+    const Index channel = shape.values() * static_cast<Index>(value_bytes);
+    return channel <= own && channel * channels > shared ? 1 : channels;
 }
 
 template <class Scalar>

@@ -56,10 +56,11 @@ inline bool is_far(double first, double m2, double count) {
 /// off.
 template <class Scalar>
 Index finish_moments(Index size, double count, const Scalar* shift, double* mean, double* m2) {
+    const double share = 1 / count;
     Index far = 0;
     for (Index c = 0; c < size; ++c) {
-        const double first = mean[c], squares = m2[c] - first * first / count;
-        mean[c] = static_cast<double>(shift[c]) + first / count;
+        const double first = mean[c], squares = m2[c] - first * first * share;
+        mean[c] = static_cast<double>(shift[c]) + first * share;
         m2[c] = squares < 0 ? 0 : squares;  // a NaN stays one
         far += is_far(first, squares, count) ? 1 : 0;
     }

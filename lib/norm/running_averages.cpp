@@ -57,13 +57,13 @@ void SyncBatchNorm<Scalar>::update_running_averages(const double* moments) {
     if (batch.count() == 0) return;
     ++batches_tracked_;
     const double weight = options_.momentum.value_or(1.0 / static_cast<double>(batches_tracked_));
-    const auto move_towards = [weight](Scalar& average, double value) {
-        average = static_cast<Scalar>((1 - weight) * static_cast<double>(average) + weight * value);
+    const auto move_towards = [this, weight](Scalar* averages, const double* values, double factor) {
+        for (Index c = 0; c < channels_; ++c)
+            averages[c] = static_cast<Scalar>((1 - weight) * static_cast<double>(averages[c]) +
+                                              weight * (values[c] * factor));
     };
-    for (Index c = 0; c < channels_; ++c) {
-        move_towards(storage_.running_mean[c], batch.mean()[c]);
-        if (batch.count() > 1) move_towards(storage_.running_var[c], batch.m2()[c] / (batch.count() - 1));
-    }
+    move_towards(storage_.running_mean, batch.mean(), 1);
+    if (batch.count() > 1) move_towards(storage_.running_var, batch.m2(), 1 / (batch.count() - 1));
 }
 
 template <class Scalar>
