@@ -104,10 +104,11 @@ class PageWriter {
             "overlap, so these are upper bounds. G are the bytes of the gradients, c the channels of a "
             "layer, and each statistics message carries a label of 64 bytes:</p>\n<div class=\"formula\">" +
             "one exchange of all          T(n) = (P − 1)·(α + n/B)\n"
-            "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n\n"
+            "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n"
+            "stages of k ≤ 8 ranks each   T(n) = Σ (k − 1)·(α + n/B)\n\n"
             "step(local) = compute + T(G) + T(64 + 16 + Σ 8·(1 + 2c))\n"
             "step(sync)  = compute + T(G) + T(64 + 16) + Σ [T(64 + 8·(1 + 2c)) + T(64 + 16c)]</div>\n"
-            "<p>“As built” is what Lockstep does: statistics in one exchange of all, gradients by "
+            "<p>“As built” is what Lockstep does: statistics in stages of up to eight ranks, gradients by "
             "reduce-scatter and all-gather in buckets of 256 KiB. A batch norm with no layer before it has "
             "no backward "
             "exchange, the last term.</p>\n";

@@ -1,3 +1,4 @@
+#include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/report/prediction.hpp>
 
 #include <algorithm>
@@ -19,12 +20,38 @@ double sums_bytes(Index channels) {
     return 16.0 * static_cast<double>(channels);
 }
 
+/// A stage of an exchange, as far as its time goes.
+struct StageLoad {
+    double messages;
+    double nodes;  // of the tree, in each message
+};
+
+/// What the first rank has to do, one replica on each: no rank has more stages.
+std::vector<StageLoad> stage_loads(int ranks) {
+    std::vector<StageLoad> loads;
+    if (ranks < 2) return loads;
+    const ReplicaMap map(ranks, ranks);
+    for (const ExchangeStage& stage : plan_exchange(map, map.all(), 0)) {
+        std::size_t others = 0, nodes = 1;
+        for (const ExchangePart& part : stage.parts) {
+            others += part.rank != 0;
+            nodes = std::max(nodes, part.nodes.size());
+        }
+        loads.push_back(
+            {static_cast<double>(std::max(others, stage.send_to.size())), static_cast<double>(nodes)});
+    }
+    return loads;
+}
+
 class ExchangeModel {
   public:
     ExchangeModel(PredictedForm form, int ranks, const LinkModel& link)
-        : form_(form), ranks_(ranks), link_(link) {}
+        : form_(form), ranks_(ranks), link_(link) {
+        if (form_ == PredictedForm::as_built) stages_ = stage_loads(ranks_);
+    }
 
     double statistics(double bytes) const {
+        if (form_ == PredictedForm::as_built) return staged_seconds(bytes);
         return form_ == PredictedForm::long_form ? long_seconds(bytes) : short_seconds(bytes);
     }
 
@@ -44,6 +71,14 @@ class ExchangeModel {
     double short_seconds(double bytes) const {
         return (ranks_ - 1) * (link_.latency_seconds + bytes / link_.bandwidth_bytes_per_second);
     }
+    double staged_seconds(double bytes) const {
+        double seconds = 0;
+        for (const StageLoad& stage : stages_) {
+            const double size = label_bytes + stage.nodes * (bytes - label_bytes);
+            seconds += stage.messages * (link_.latency_seconds + size / link_.bandwidth_bytes_per_second);
+        }
+        return seconds;
+    }
     double long_seconds(double bytes) const {
         return 2 * (ranks_ - 1) *
                (link_.latency_seconds + bytes / (ranks_ * link_.bandwidth_bytes_per_second));
@@ -52,6 +87,7 @@ class ExchangeModel {
     PredictedForm form_;
     int ranks_;
     LinkModel link_;
+    std::vector<StageLoad> stages_;
 };
 
 }  // namespace

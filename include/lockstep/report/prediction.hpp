@@ -4,6 +4,7 @@
 ///
 ///     short form (every rank sends all it has to every other)   T(n) = (P − 1)·(α + n/B)
 ///     long form (reduce-scatter, then all-gather)               T(n) = 2·(P − 1)·(α + n/(P·B))
+///     in stages of k ≤ 8 ranks each (see exchange_plan.hpp)     T(n) = Σ over the stages (k − 1)·(α + n/B)
 ///
 /// With one replica on each rank, G bytes of gradients, L batch norms of c_l channels, and 64 bytes of label
 /// in front of each statistics message:
@@ -43,7 +44,7 @@ struct StepMessages {
 enum class PredictedForm {
     short_form,  ///< for everything
     long_form,   ///< for everything
-    as_built,    ///< short for statistics; for gradients in buckets short up to 8 KiB, long above
+    as_built,    ///< in stages for statistics; for gradients in buckets short up to 8 KiB, long above
 };
 inline constexpr std::array predicted_forms = {PredictedForm::as_built, PredictedForm::short_form,
                                                PredictedForm::long_form};

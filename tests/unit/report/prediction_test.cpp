@@ -41,6 +41,16 @@ TEST(Prediction, AFirstLayerNeedsNoBackwardExchange) {
     EXPECT_NEAR(with - without, 3 * (alpha + (64 + 160) / bandwidth), 1e-12);
 }
 
+TEST(Prediction, AsBuiltStatisticsGoInStagesOfEightRanks) {
+    const StepMessages messages{.gradient_bytes = 0, .channels = {}, .first_backward = true};
+    const double message = alpha + 80 / bandwidth;
+    for (const auto& [ranks, count] :
+         {std::pair(4, 3), std::pair(8, 7), std::pair(64, 14), std::pair(512, 21)})
+        EXPECT_NEAR(predict_step(PredictedForm::as_built, ranks, compute, messages, network).sync_seconds,
+                    compute + count * message, 1e-12)
+            << ranks;
+}
+
 TEST(Prediction, OneRankPaysNothing) {
     const StepMessages messages{.gradient_bytes = 1 << 20, .channels = {10}, .first_backward = true};
     for (const PredictedForm form : predicted_forms)
