@@ -47,7 +47,8 @@ std::vector<double> measure(const Communicator& communicator,
     return medians;
 }
 
-BenchTable::BenchTable(const Communicator& communicator, const std::string& title, std::vector<Column> columns)
+BenchTable::BenchTable(const Communicator& communicator, const std::string& title,
+                       std::vector<Column> columns)
     : prints_(communicator.rank() == 0), columns_(std::move(columns)) {
     if (!prints_) return;
     std::printf("\n%s\n", title.c_str());

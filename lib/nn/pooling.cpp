@@ -2,6 +2,7 @@
 #include <lockstep/nn/pooling.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 namespace lockstep {
 namespace {
@@ -50,7 +51,7 @@ template <class Scalar>
 void challenge(const Scalar* __restrict candidate, std::uint16_t number, Scalar* __restrict largest,
                std::uint16_t* __restrict winner, Index channels) {
     for (Index c = 0; c < channels; ++c) {
-        const bool wins = !(candidate[c] <= largest[c]) & (largest[c] == largest[c]);
+        const bool wins = !(candidate[c] <= largest[c]) & !std::isnan(largest[c]);
         largest[c] = wins ? candidate[c] : largest[c];
         winner[c] = wins ? number : winner[c];
     }
@@ -104,8 +105,7 @@ void MaxPool<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>&
             return;
         }
         for (Index c = 0; c < channels; ++c)
-            largest[c] =
-                !(candidate[c] <= largest[c]) && largest[c] == largest[c] ? candidate[c] : largest[c];
+            largest[c] = !(candidate[c] <= largest[c]) && !std::isnan(largest[c]) ? candidate[c] : largest[c];
     });
 }
 

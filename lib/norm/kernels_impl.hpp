@@ -148,9 +148,11 @@ void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channel
 
 }  // namespace
 
+// NOLINTBEGIN(misc-definitions-in-headers): one source for each namespace includes this
 const KernelTable<float> float_kernels{batch_moments<float>, normalize<float>, gradient_sums<float>,
                                        input_gradient<float>};
 const KernelTable<double> double_kernels{batch_moments<double>, normalize<double>, gradient_sums<double>,
                                          input_gradient<double>};
+// NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace lockstep::LOCKSTEP_KERNELS

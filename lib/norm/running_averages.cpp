@@ -133,7 +133,6 @@ void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& amo
     }
 }
 
-// NOLINTBEGIN(bugprone-macro-parentheses): a template argument takes none
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                \
     template void SyncBatchNorm<Scalar>::infer(const Scalar*, Scalar*, const BatchShape&) const;    \
     template void SyncBatchNorm<Scalar>::infer(std::span<const Scalar>, std::span<Scalar>,          \
@@ -148,7 +147,6 @@ void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& amo
     template void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator&, double); \
     template void SyncBatchNorm<Scalar>::require_tracking(const char*) const
 
-// NOLINTEND(bugprone-macro-parentheses)
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);
 #undef LOCKSTEP_INSTANTIATE

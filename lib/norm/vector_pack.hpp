@@ -24,7 +24,7 @@ constexpr int vector_lanes = vector_bytes / static_cast<int>(sizeof(T));
 
 template <class T, int Lanes>
 struct PackOf {
-    typedef T type __attribute__((vector_size(sizeof(T) * Lanes)));
+    using type __attribute__((vector_size(sizeof(T) * Lanes))) = T;
 };
 template <class T>
 struct PackOf<T, 1> {
