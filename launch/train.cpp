@@ -14,6 +14,7 @@
 
 #include <mpi.h>
 
+#include <cmath>
 #include <iostream>
 #include <optional>
 #include <system_error>
@@ -38,10 +39,11 @@ class RunFolder {
   public:
     RunFolder(const RunOptions& options)
         : path_(options.output.empty() ? fresh_folder(options) : options.output) {
-        if (!options.resume && (fs::exists(checkpoint()) || fs::exists(path_ / "metrics.jsonl")))
+        std::error_code error;
+        if (!options.resume &&
+            (fs::exists(checkpoint(), error) || fs::exists(path_ / "metrics.jsonl", error)))
             throw UsageError(path_.string() +
                              ": holds a run already: continue it with --resume, or name another folder");
-        std::error_code error;
         fs::create_directories(path_, error);
         if (error) throw FileError(path_.string() + ": the output folder cannot be made: " + error.message());
         AtomicFile config(path_ / "config.cfg");
@@ -125,6 +127,9 @@ class Run {
         const double waited = communicator_.seconds_waited() - waited_before;
         trainer_.recompute_running_averages();
         const Evaluation test = evaluate(trainer_.network(), data_.test, trainer_.transform(), communicator_);
+        if (!std::isfinite(test.loss))
+            throw NumericalError("the test loss is no longer finite after epoch " + std::to_string(number) +
+                                 ": lower the learning rate, or warm it up");
         const EpochMetrics metrics{
             .epoch = number,
             .train_loss = result.loss,

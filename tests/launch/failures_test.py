@@ -82,12 +82,19 @@ class Numbers(LauncherTest):
         self.expect_error(["no longer finite", "epoch 1, step 1", "learning rate"], "train", *QUICK,
                           "--learning-rate", "1e30")
 
+    def test_a_test_loss_that_is_not_finite_is_not_saved(self):
+        self.expect_error(["no longer finite", "after epoch 1"], "train", *SMALL_MODEL, "--train-samples", "16",
+                          "--test-samples", "40", "--epochs", "1", "--learning-rate", "1e308", "--output", "run",
+                          ranks=[2])
+        self.assertFalse((self.folder / "run" / "checkpoint.safetensors").exists())
+
 
 class Output(LauncherTest):
     def test_a_folder_that_cannot_be_made(self):
         (self.folder / "file").write_text("in the way")
         self.expect_error(["file", "cannot be made"], "train", *QUICK, "--output", "file")
-        self.expect_error("cannot be made", "train", *QUICK, "--output", "file/run", ranks=[2])
+        for name in ("file/run", "x" * 300):
+            self.expect_error("cannot be made", "train", *QUICK, "--output", name, ranks=[2])
 
     def test_files_that_cannot_be_written(self):
         for name in ("config.cfg", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors"):

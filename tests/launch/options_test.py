@@ -67,6 +67,9 @@ class Numbers(LauncherTest):
                                 if f"--{name}" != but))
         return path
 
+    def test_a_time_out_beyond_all_clocks_is_none(self):
+        self.succeed(2, "train", *QUICK, "--timeout", "1e300")
+
     def test_a_batch_beyond_the_data_is_the_data(self):
         self.succeed(2, "train", *SMALL_MODEL, "--epochs", "1", "--train-samples", "96", "--test-samples", "40",
                      "--batch-size", "9223372036854775807")
