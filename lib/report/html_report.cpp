@@ -100,8 +100,9 @@ class PageWriter {
             escape(duration(prediction.link.latency_seconds)) +
             " and B = " + significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
             (prediction.link.measured ? ", measured between the ranks of this study" : "") +
-            ". The P − 1 messages that a rank sends leave one after the other, and nothing is taken to "
-            "overlap, so these are upper bounds. G are the bytes of the gradients, c the channels of a "
+            ". The messages that a rank sends leave one after the other, and nothing is taken to overlap; on "
+            "the other hand the model leaves out that ranks wait for the slowest, and what starting an "
+            "exchange costs. G are the bytes of the gradients, c the channels of a "
             "layer, and each statistics message carries a label of 64 bytes:</p>\n<div class=\"formula\">" +
             "one exchange of all          T(n) = (P − 1)·(α + n/B)\n"
             "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n"
@@ -119,9 +120,10 @@ class PageWriter {
     }
 
     void write_prediction_rows(const Prediction& prediction) {
-        out_ += "<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>computing</th>";
-        for (const PredictedForm form : predicted_forms)
-            out_ += "<th>" + escape(to_string(form)) + ": above 5 % from</th>";
+        out_ +=
+            "<p>From how many ranks on sync would cost more than 5 % of a step:</p>\n"
+            "<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>computing</th>";
+        for (const PredictedForm form : predicted_forms) out_ += "<th>" + escape(to_string(form)) + "</th>";
         out_ += "</tr>\n";
         for (const ComputeTime& one : prediction.compute) {
             out_ += "<tr><td>" + std::to_string(one.batch_size) + "</td><td>" +
@@ -153,7 +155,9 @@ class PageWriter {
 
     void write_prediction_checks(const Prediction& prediction) {
         out_ +=
-            "<p>The model beside the clock, on the machine of this study:</p>\n<div "
+            "<p>The model beside the clock, on the machine of this study, where more ranks than cores take "
+            "turns, "
+            "which the model does not know:</p>\n<div "
             "class=\"wide\"><table>\n<tr>"
             "<th>ranks</th><th>samples per replica</th><th>local, predicted</th><th>local, measured</th>"
             "<th>sync, predicted</th><th>sync, measured</th></tr>\n";

@@ -92,6 +92,7 @@ class FigureWriter {
                     if (!drawable(point) || (logarithmic && point.y <= 0)) continue;
                     range.add(point.y);
                     if (std::isfinite(point.deviation)) range.add(point.y + point.deviation);
+                    if (!logarithmic && !figure_.y.from_zero) range.add(point.y - point.deviation);
                     if (figure_.kind == PlotKind::stacked_bars) range.add(stacked_height(panel, point.x));
                 }
         if (logarithmic) range.low *= 0.9, range.high *= 1.1;
@@ -210,7 +211,8 @@ class FigureWriter {
     /// The lower end of the deviation, as far as the axis reaches.
     double lowest(const PlotPoint& point) const {
         const double low = point.y - point.deviation;
-        return std::max(low, figure_.y.scale == PlotScale::logarithmic ? y_range_.low : 0.0);
+        if (figure_.y.scale == PlotScale::logarithmic) return std::max(low, y_range_.low);
+        return figure_.y.from_zero ? std::max(low, 0.0) : low;
     }
 
     double x_at(double value) const { return left_ + inset_ + x_.position(value); }

@@ -86,7 +86,8 @@ constexpr const char* csv_head =
 
 std::string check_lines(const Prediction& prediction) {
     std::string text =
-        "\n  Predicted beside measured on this machine, time of a step\n\n  ranks  samples  "
+        "\n  Predicted beside measured on this machine, time of a step (more ranks than cores take "
+        "turns)\n\n  ranks  samples  "
         "local predicted  measured   sync predicted  measured\n";
     for (const PredictionCheck& check : prediction.checks) {
         text += "  " + right(std::to_string(check.ranks), 5) + right(std::to_string(check.batch_size), 9) +

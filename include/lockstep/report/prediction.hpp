@@ -13,7 +13,8 @@
 ///     step(sync)  = compute + T(G) + T(64 + 16) + Σ_l [T(64 + 8·(1 + 2·c_l)) + T(64 + 16·c_l)]
 ///
 /// The last term is the backward exchange, which a batch norm without anything before it does not need.
-/// Nothing is taken to overlap, so these are upper bounds.
+/// Nothing is taken to overlap; that ranks wait for the slowest, and what starting an exchange costs, is left
+/// out.
 #pragma once
 
 #include <lockstep/base/export.hpp>
