@@ -22,6 +22,11 @@ namespace lockstep::LOCKSTEP_KERNELS {
 constexpr Index rows_of_run = 16;
 constexpr Index rows_of_matrix = 8;
 constexpr Index rows_of_wide_matrices = 4;
+/// Short rows of two tensors are read as they lie in memory, if registers can hold the sums.
+template <class Terms>
+constexpr int packs_of_narrow_rows = Terms::tensors == 1  ? 1
+                                     : vector_bytes == 16 ? 2
+                                                          : 4;
 
 /// Σ d and Σ d² of d = x − shift.
 template <class Scalar>
@@ -58,22 +63,50 @@ struct GradientTerms {
     }
 };
 
-/// Adds one block: `rows` rows of Lanes columns.
-template <int Lanes, class Terms, class Scalar>
+/// The running sums of Packs·Lanes columns, in registers: a struct and no array, for compilers keep arrays of
+/// vectors in memory.
+template <int Packs, int Lanes, class Scalar>
+struct BlockSums {
+    Pack<Scalar, Lanes> shift, first{}, second{};
+    BlockSums<Packs - 1, Lanes, Scalar> rest;
+
+    inline __attribute__((always_inline)) explicit BlockSums(const Scalar* shifts)
+        : shift(load<Lanes>(shifts)), rest(shifts + Lanes) {}
+
+    template <class Terms>
+    inline __attribute__((always_inline)) void add(const Terms& terms, Index offset) {
+        terms.template add<Lanes>(offset, shift, first, second);
+        rest.add(terms, offset + Lanes);
+    }
+    inline __attribute__((always_inline)) void add_to(double* firsts, double* seconds) const {
+        add_widened<Lanes, Scalar>(firsts, first);
+        add_widened<Lanes, Scalar>(seconds, second);
+        rest.add_to(firsts + Lanes, seconds + Lanes);
+    }
+};
+template <int Lanes, class Scalar>
+struct BlockSums<0, Lanes, Scalar> {
+    explicit BlockSums(const Scalar*) {}
+    template <class Terms>
+    void add(const Terms&, Index) {}
+    void add_to(double*, double*) const {}
+};
+
+/// Adds one block: `rows` rows of Columns columns. Row by row, as the values lie in memory.
+template <int Columns, class Terms, class Scalar>
 inline __attribute__((always_inline)) void add_block(const Terms terms, Index stride, Index rows,
                                                      const Scalar* shifts, double* first, double* second) {
-    const Pack<Scalar, Lanes> shift = load<Lanes>(shifts);
-    Pack<Scalar, Lanes> first_sum{}, second_sum{};
-    for (Index row = 0; row < rows; ++row)
-        terms.template add<Lanes>(row * stride, shift, first_sum, second_sum);
-    add_widened<Lanes, Scalar>(first, first_sum);
-    add_widened<Lanes, Scalar>(second, second_sum);
+    constexpr int lanes = Columns < vector_lanes<Scalar> ? Columns : vector_lanes<Scalar>;
+    BlockSums<Columns / lanes, lanes, Scalar> sums(shifts);
+    for (Index row = 0; row < rows; ++row) sums.add(terms, row * stride);
+    sums.add_to(first, second);
 }
 
-/// Adds a matrix to the sums of its columns, in blocks of Rows rows.
-template <Index Rows, class Terms, class Scalar>
+/// Adds a matrix to the sums of its columns, in blocks of Rows rows and Packs vectors.
+template <Index Rows, int Packs = 1, class Terms, class Scalar>
 inline void add_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
                        double* first, double* second) {
+    constexpr int most = Packs * vector_lanes<Scalar>;
     for (Index row = 0; row < rows; row += Rows) {
         const Terms block = terms.at(row * stride);
         const Index count = smaller(Rows, rows - row);
@@ -84,9 +117,9 @@ inline void add_matrix(const Terms terms, Index stride, Index rows, Index column
             add_block<Lanes>(block.at(c), stride, count, shifts + c, first + c, second + c);
         };
         if (count == Rows)
-            for_parts<vector_lanes<Scalar>>(0, columns, full);
+            for_parts<most>(0, columns, full);
         else
-            for_parts<vector_lanes<Scalar>>(0, columns, rest);
+            for_parts<most>(0, columns, rest);
     }
 }
 
@@ -97,11 +130,13 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
     const Index size = range.end - range.begin;
     for (Index c = 0; c < size; ++c) first[c] = second[c] = 0;
     const Index repeat = rows_to_join(channels, range);
+    constexpr int packs = packs_of_narrow_rows<Terms>;
     if (repeat == 1) {
-        if (Terms::tensors > 1 && channels >= wide)
-            return add_matrix<rows_of_wide_matrices>(terms.at(range.begin), channels, rows, size, shifts,
-                                                     first, second);
-        return add_matrix<rows_of_matrix>(terms.at(range.begin), channels, rows, size, shifts, first, second);
+        const Terms begin = terms.at(range.begin);
+        if (channels < wide)
+            return add_matrix<rows_of_matrix, packs>(begin, channels, rows, size, shifts, first, second);
+        constexpr Index block = Terms::tensors == 1 ? rows_of_matrix : rows_of_wide_matrices;
+        return add_matrix<block>(begin, channels, rows, size, shifts, first, second);
     }
 
     const Index columns = repeat * channels;
@@ -112,8 +147,8 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
     for (Index c = 0; c < columns; ++c) joined_first[c] = joined_second[c] = 0;
 
     const Index joined_rows = rows / repeat, rest = rows % repeat;
-    add_matrix<rows_of_matrix>(terms, columns, joined_rows, columns, joined_shifts, joined_first,
-                               joined_second);
+    add_matrix<rows_of_matrix, packs>(terms, columns, joined_rows, columns, joined_shifts, joined_first,
+                                      joined_second);
     add_matrix<1>(terms.at(joined_rows * columns), columns, rest > 0 ? 1 : 0, rest * channels, joined_shifts,
                   joined_first, joined_second);
     for (Index r = 0; r < repeat; ++r)
