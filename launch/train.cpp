@@ -108,11 +108,13 @@ class Run {
         Settings settings = resolved_settings(options_);
         if (folder_) settings.emplace_back("output", folder_->path().string());
         console_.settings(settings);
+        // No replica gets more than all samples, however many are asked for.
+        const Index global_batch = std::min(
+            data_.train.size(), map.replicas() * std::min(options_.trainer.batch_size, data_.train.size()));
         console_.line("\n  " + std::to_string(communicator_.size()) + " ranks, " +
                       std::to_string(map.replicas()) + " replicas, global batch " +
-                      std::to_string(map.replicas() * options_.trainer.batch_size) + "; " +
-                      std::to_string(data_.train.size()) + " training and " +
-                      std::to_string(data_.test.size()) + " test samples");
+                      std::to_string(global_batch) + "; " + std::to_string(data_.train.size()) +
+                      " training and " + std::to_string(data_.test.size()) + " test samples");
         if (trainer_.epoch() > 0) console_.line("  resumed after epoch " + std::to_string(trainer_.epoch()));
         console_.epochs_begin();
     }
