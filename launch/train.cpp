@@ -15,6 +15,7 @@
 #include <mpi.h>
 
 #include <cmath>
+#include <algorithm>
 #include <iostream>
 #include <optional>
 #include <system_error>
