@@ -14,8 +14,8 @@
 
 #include <mpi.h>
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <optional>
 #include <system_error>
