@@ -1,5 +1,6 @@
-// Times oneDNN's batch normalization in training, one thread: for each line "N C H W layout" on standard input
-// prints the median microseconds of forward and of backward. layout: last, first or blocked (oneDNN's own choice).
+// Times oneDNN's batch normalization in training, one thread: for each line "N C H W layout" on standard
+// input prints the median microseconds of forward and of backward. layout: last, first or blocked (oneDNN's
+// own choice).
 #include <oneapi/dnnl/dnnl.hpp>
 
 #include <algorithm>
@@ -24,7 +25,8 @@ double median_microseconds(Work work) {
     for (int turn = 0; turn < 15; ++turn) {
         const auto start = Clock::now();
         for (int i = 0; i < repetitions; ++i) work();
-        turns.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count() / repetitions);
+        turns.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count() /
+                        repetitions);
     }
     std::nth_element(turns.begin(), turns.begin() + 7, turns.end());
     return turns[7];
@@ -54,16 +56,23 @@ int main() {
         };
         memory x = make(data, 0), z = make(data, 0), dz = make(data, -0.5F), dx = make(data, 0);
         memory mean = make(statistics, 0), variance = make(statistics, 1), scale = make(statistics, 1),
-               shift = make(statistics, 0), scale_gradient = make(statistics, 0), shift_gradient = make(statistics, 0);
+               shift = make(statistics, 0), scale_gradient = make(statistics, 0),
+               shift_gradient = make(statistics, 0);
         const batch_normalization_forward forward(forward_desc);
         const batch_normalization_backward backward(backward_desc);
-        const std::unordered_map<int, memory> inputs = {{DNNL_ARG_SRC, x},      {DNNL_ARG_DST, z},
-                                                        {DNNL_ARG_MEAN, mean},  {DNNL_ARG_VARIANCE, variance},
-                                                        {DNNL_ARG_SCALE, scale}, {DNNL_ARG_SHIFT, shift}};
-        const std::unordered_map<int, memory> gradients = {
-            {DNNL_ARG_SRC, x},          {DNNL_ARG_DIFF_DST, dz},           {DNNL_ARG_DIFF_SRC, dx},
-            {DNNL_ARG_MEAN, mean},      {DNNL_ARG_VARIANCE, variance},     {DNNL_ARG_SCALE, scale},
-            {DNNL_ARG_SHIFT, shift},    {DNNL_ARG_DIFF_SCALE, scale_gradient}, {DNNL_ARG_DIFF_SHIFT, shift_gradient}};
+        const std::unordered_map<int, memory> inputs = {
+            {DNNL_ARG_SRC, x},       {DNNL_ARG_DST, z},
+            {DNNL_ARG_MEAN, mean},   {DNNL_ARG_VARIANCE, variance},
+            {DNNL_ARG_SCALE, scale}, {DNNL_ARG_SHIFT, shift}};
+        const std::unordered_map<int, memory> gradients = {{DNNL_ARG_SRC, x},
+                                                           {DNNL_ARG_DIFF_DST, dz},
+                                                           {DNNL_ARG_DIFF_SRC, dx},
+                                                           {DNNL_ARG_MEAN, mean},
+                                                           {DNNL_ARG_VARIANCE, variance},
+                                                           {DNNL_ARG_SCALE, scale},
+                                                           {DNNL_ARG_SHIFT, shift},
+                                                           {DNNL_ARG_DIFF_SCALE, scale_gradient},
+                                                           {DNNL_ARG_DIFF_SHIFT, shift_gradient}};
         const double forward_time = median_microseconds([&] {
             forward.execute(queue, inputs);
             queue.wait();
