@@ -106,11 +106,9 @@ void Trainer<Scalar>::check_options() const {
 
 template <class Scalar>
 void Trainer<Scalar>::check_statistics_groups() const {
-    const int group_size = options_.batch_norm.group_size(map_.replicas());
-    // Global batches have at most two sizes, and an epoch shows both within its first and last few steps; but
-    // which of its slices is the smallest varies, so all groups of all steps are looked at.
+    const auto groups = map_.groups(options_.batch_norm.group_size(map_.replicas()));
     for (Index step = 0; step < sampler_.batches(); ++step)
-        for (const ReplicaRange group : map_.groups(group_size)) {
+        for (const ReplicaRange group : groups) {
             Index samples = 0;
             for (int replica = group.begin; replica < group.end; ++replica)
                 samples += sampler_.replica_slice(step, replica).size();
