@@ -1,4 +1,4 @@
-#include "matrix_view.hpp"
+#include "dense_products.hpp"
 
 #include <lockstep/base/random.hpp>
 #include <lockstep/nn/linear.hpp>
@@ -41,27 +41,26 @@ void Linear<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
 
 template <class Scalar>
 void Linear<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
-    const auto transposed_weight = view<const Scalar>(weight_, inputs(), outputs());
-    samples(z).noalias() = transposed_weight.transpose() * samples(x);
+    dense_products<Scalar>().output(weight_, x.data, z.data, {inputs(), outputs(), x.batch});
     for (Index sample = 0; sample < z.batch; ++sample)
         for (Index c = 0; c < outputs(); ++c) z.data[sample * outputs() + c] += bias_[c];
 }
 
 template <class Scalar>
 void Linear<Scalar>::backward(const BackwardPass& pass) {
+    const DenseProducts<Scalar>& products = dense_products<Scalar>();
     for (int r = 0; r < pass.gradients.hosted(); ++r) {
         const auto& x = pass.x[static_cast<std::size_t>(r)];
         const auto& dz = pass.dz[static_cast<std::size_t>(r)];
         const auto& dx = pass.dx[static_cast<std::size_t>(r)];
-        view(pass.gradients.leaf(r, weight_offset_), inputs(), outputs()).noalias() =
-            samples(x) * samples(dz).transpose();
+        const DenseExtents extents{inputs(), outputs(), x.batch};
+        products.weight_gradient(x.data, dz.data, pass.gradients.leaf(r, weight_offset_), extents);
         Scalar* const bias_gradient = pass.gradients.leaf(r, bias_offset_);
         std::fill_n(bias_gradient, outputs(), Scalar(0));
         for (Index sample = 0; sample < dz.batch; ++sample)
             for (Index c = 0; c < outputs(); ++c) bias_gradient[c] += dz.data[sample * outputs() + c];
         pass.gradients.push(r, weight_offset_, bias_offset_ + outputs());
-        if (dx.data != nullptr)
-            samples(dx).noalias() = view<const Scalar>(weight_, inputs(), outputs()) * samples(dz);
+        if (dx.data != nullptr) products.input_gradient(weight_, dz.data, dx.data, extents);
     }
 }
 

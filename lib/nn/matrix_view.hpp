@@ -22,10 +22,4 @@ MatrixView<Scalar> view(Scalar* data, Index rows, Index columns) {
     return {data, rows, columns};
 }
 
-/// One dense sample in each column: features × batch.
-template <class Scalar>
-MatrixView<Scalar> samples(const Tensor<Scalar>& tensor) {
-    return {tensor.data, tensor.shape.size(), tensor.batch};
-}
-
 }  // namespace lockstep

@@ -61,12 +61,15 @@ InstructionSet instruction_set_named(std::string_view name) {
                      "' is unknown; use portable, avx2 or avx512, or leave it unset for the widest");
 }
 
+std::optional<InstructionSet> forced_instruction_set() {
+    const char* const name = std::getenv("LOCKSTEP_INSTRUCTION_SET");
+    if (name == nullptr || *name == '\0') return std::nullopt;
+    return instruction_set_named(name);
+}
+
 InstructionSet active_instruction_set() {
-    static const InstructionSet active = [] {
-        const char* const name = std::getenv("LOCKSTEP_INSTRUCTION_SET");
-        return name == nullptr || *name == '\0' ? available_instruction_sets().back()
-                                                : instruction_set_named(name);
-    }();
+    static const InstructionSet active =
+        forced_instruction_set().value_or(available_instruction_sets().back());
     return active;
 }
 

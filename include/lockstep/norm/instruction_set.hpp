@@ -4,6 +4,7 @@
 
 #include <lockstep/base/export.hpp>
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -23,9 +24,12 @@ LOCKSTEP_EXPORT const std::vector<InstructionSet>& available_instruction_sets();
 /// The instruction set of that name. Throws UsageError where the name is unknown or the processor lacks it.
 LOCKSTEP_EXPORT InstructionSet instruction_set_named(std::string_view name);
 
-/// What the kernels use in this process: the widest, or what the environment variable
-/// LOCKSTEP_INSTRUCTION_SET names (portable, avx2 or avx512). Throws UsageError as instruction_set_named
-/// does.
+/// What the environment variable LOCKSTEP_INSTRUCTION_SET names (portable, avx2 or avx512), if it is set.
+/// Throws UsageError as instruction_set_named does.
+LOCKSTEP_EXPORT std::optional<InstructionSet> forced_instruction_set();
+
+/// What the kernels use in this process: what is forced, else the widest. Throws UsageError as
+/// instruction_set_named does.
 LOCKSTEP_EXPORT InstructionSet active_instruction_set();
 
 }  // namespace lockstep

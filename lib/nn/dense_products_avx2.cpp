@@ -1,0 +1,2 @@
+#define LOCKSTEP_PRODUCTS avx2
+#include "dense_products_impl.hpp"

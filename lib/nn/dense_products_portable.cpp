@@ -1,0 +1,2 @@
+#define LOCKSTEP_PRODUCTS portable
+#include "dense_products_impl.hpp"
