@@ -1,7 +1,7 @@
 # One line registers a test:
 #   lockstep_add_unit_test(unit_base random_test.cpp shape_test.cpp)
 #   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...]
-#                        [RELEASE_ONLY])
+#                        [RELEASE_ONLY] [EACH_INSTRUCTION_SET])
 include(GoogleTest)
 
 set(lockstep_mpirun ${PROJECT_SOURCE_DIR}/tests/support/mpirun)
@@ -37,9 +37,10 @@ endfunction()
 
 # Tests that run alike on several ranks; one ctest entry for each number of ranks, named EXECUTABLE.ranks_N.
 # SECONDS is the time after which a test that hangs is ended and has failed. RELEASE_ONLY leaves a test out where the
-# sanitizers would make it too slow, such as a whole training run.
+# sanitizers would make it too slow, such as a whole training run. EACH_INSTRUCTION_SET adds entries on 3 ranks that
+# force each of the instruction sets in turn; they are skipped where the processor lacks it.
 function(lockstep_add_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "RELEASE_ONLY" "SECONDS" "RANKS;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 test "RELEASE_ONLY;EACH_INSTRUCTION_SET" "SECONDS" "RANKS;ARGUMENTS")
   if(test_RELEASE_ONLY AND LOCKSTEP_SANITIZE)
     return()
   endif()
@@ -60,4 +61,13 @@ function(lockstep_add_mpi_test name)
     set_tests_properties(${name}.ranks_${ranks} PROPERTIES
       TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "mpi;ranks_${ranks}")
   endforeach()
+  if(test_EACH_INSTRUCTION_SET)
+    foreach(set portable avx2 avx512)
+      add_test(NAME ${name}.${set}
+        COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n 3 $<TARGET_FILE:${name}> ${test_ARGUMENTS})
+      set_tests_properties(${name}.${set} PROPERTIES
+        ENVIRONMENT LOCKSTEP_INSTRUCTION_SET=${set} SKIP_RETURN_CODE 77
+        TIMEOUT ${last_resort} PROCESSORS 3 LABELS "mpi;ranks_3")
+    endforeach()
+  endif()
 endfunction()

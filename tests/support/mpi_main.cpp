@@ -1,5 +1,8 @@
 // The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so
 // that a test that fails on one rank fails, and fails on all of them.
+#include <lockstep/base/error.hpp>
+#include <lockstep/norm/instruction_set.hpp>
+
 #include <gtest/gtest.h>
 #include <mpi.h>
 
@@ -8,6 +11,8 @@
 #include <string>
 
 namespace {
+
+constexpr int skipped = 77;  // to ctest
 
 int rank_in(MPI_Comm communicator) {
     int rank = 0;
@@ -76,12 +81,27 @@ void install_listeners(int rank) {
     listeners.Append(new ResultAgreement);
 }
 
+/// Whether this processor has the instruction set that the environment asks for, if it asks for one.
+bool has_forced_instruction_set() {
+    try {
+        lockstep::forced_instruction_set();
+        return true;
+    } catch (const lockstep::UsageError& error) {
+        std::printf("skipped: %s\n", error.what());
+        return false;
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     int provided = 0;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     testing::InitGoogleTest(&argc, argv);
+    if (!has_forced_instruction_set()) {
+        MPI_Finalize();
+        return skipped;
+    }
     install_listeners(rank_in(MPI_COMM_WORLD));
 
     const int failed_here = RUN_ALL_TESTS();
