@@ -5,8 +5,11 @@
 #include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/train/trainer.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace lockstep::launch {
 namespace {
@@ -71,44 +74,66 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     return table.rows();
 }
 
+namespace {
+
+/// The same training on the first `ranks` ranks of all, in three forms (not on the others, which only wait).
+struct ScalingCase {
+    std::optional<EndlessTrainer> weak, strong, apart;
+};
+
+/// Of fixed length, for ranks that wait cannot know how often the others repeat.
+constexpr int steps_per_turn = 50;
+
+void take_turn(std::optional<EndlessTrainer>& trainer) {
+    if (!trainer) return;
+    for (int i = 0; i < steps_per_turn; ++i) trainer->step();
+}
+
+}  // namespace
+
 nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
-    BenchTable table(communicator,
-                     "Samples per second, sync; weak: " + std::to_string(options.trainer.batch_size) +
-                         " samples per rank, strong: " + std::to_string(options.trainer.batch_size) +
-                         " samples in all",
-                     {{"ranks", 6},
-                      {"weak samples/s", 15, 0},
-                      {"speed-up", 9, 2},
-                      {"strong samples/s", 17, 0},
-                      {"speed-up ", 9, 2}});
-    double weak_one = 0, strong_one = 0;
+    const Index batch = options.trainer.batch_size;
+    std::vector<std::unique_ptr<ScalingCase>> cases;
+    std::vector<std::function<void()>> turns;  // of all cases alternately, so that all meet the same machine
     for (int ranks = 1; ranks <= communicator.size(); ++ranks) {
-        // All ranks take part in the measurement; those beyond `ranks` only wait.
+        ScalingCase& one = *cases.emplace_back(std::make_unique<ScalingCase>());
         const bool works = communicator.rank() < ranks;
         const Communicator part = communicator.split(works ? 0 : 1, communicator.rank());
-        TrainerOptions weak = with(options.trainer, ranks, "sync"), strong = weak;
-        strong.batch_size = std::max<Index>(1, options.trainer.batch_size / ranks);
-        std::optional<EndlessTrainer> weak_steps, strong_steps;
         if (works) {
-            weak_steps.emplace(weak, data.train, part);
-            strong_steps.emplace(strong, data.train, part);
+            TrainerOptions weak = with(options.trainer, ranks, "sync"), strong = weak;
+            strong.batch_size = std::max<Index>(1, batch / ranks);
+            one.weak.emplace(weak, data.train, part);
+            one.strong.emplace(strong, data.train, part);
+            one.apart.emplace(with(options.trainer, 1, "sync"), data.train, Communicator::self());
         }
-        // Of fixed length, for ranks that wait cannot know how often the others repeat.
-        constexpr int steps = 50;
-        const auto turn = [&](std::optional<EndlessTrainer>& trainer) {
-            if (!trainer) return;
-            for (int i = 0; i < steps; ++i) trainer->step();
-        };
-        const auto seconds = measure(communicator, {[&] { turn(weak_steps); }, [&] { turn(strong_steps); }},
-                                     {.rounds = 9, .seconds_per_turn = 0});
-        const double weak_rate = steps * static_cast<double>(weak.batch_size * ranks) / seconds[0];
-        const double strong_rate = steps * static_cast<double>(strong.batch_size * ranks) / seconds[1];
-        if (ranks == 1) {
-            weak_one = weak_rate;
-            strong_one = strong_rate;
-        }
-        table.row({ranks, weak_rate, weak_rate / weak_one, strong_rate, strong_rate / strong_one});
+        for (auto* trainer : {&one.weak, &one.apart, &one.strong})
+            turns.emplace_back([trainer] { take_turn(*trainer); });
+    }
+    const auto seconds = measure(communicator, turns, {.rounds = 15, .seconds_per_turn = 0});
+
+    BenchTable table(
+        communicator,
+        "Samples per second, sync; weak: " + std::to_string(batch) +
+            " samples per rank; apart: as weak, but without any exchange, which is what the machine "
+            "has to give; strong: " +
+            std::to_string(batch) + " samples in all",
+        {{"ranks", 6},
+         {"weak samples/s", 15, 0},
+         {"speed-up", 9, 2},
+         {"apart samples/s", 16, 0},
+         {"speed-up ", 9, 2},
+         {"strong samples/s", 17, 0},
+         {"speed-up  ", 9, 2}});
+    const auto rate = [&](std::size_t turn, Index samples) {
+        return steps_per_turn * static_cast<double>(samples) / seconds[turn];
+    };
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        const auto ranks = static_cast<Index>(i + 1);
+        const double weak = rate(3 * i, batch * ranks), apart = rate(3 * i + 1, batch * ranks);
+        const double strong = rate(3 * i + 2, std::max<Index>(1, batch / ranks) * ranks);
+        table.row({ranks, weak, weak / rate(0, batch), apart, apart / rate(1, batch), strong,
+                   strong / rate(2, batch)});
     }
     return table.rows();
 }

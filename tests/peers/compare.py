@@ -1,4 +1,4 @@
-"""Runs peers and Lockstep in turns and prints ratios of medians: compare.py kernels|step|memory"""
+"""Runs peers and Lockstep in turns and prints ratios of medians: compare.py kernels|step|scaling|sums|memory"""
 import json
 import os
 import random
@@ -127,6 +127,27 @@ def step():
             for mode, own, peer in (("local", mine[0], local), ("sync", mine[1], sync)):
                 peer = statistics.median(peer)
                 print(f"{kind:>8} {ranks:>5} {mode:>6} {own:9.0f} {peer:11.0f} {own / peer:6.2f}")
+            sync_to_local = statistics.median(turn[1] / turn[0] for turn in ours)
+            print(f"{kind:>8} {ranks:>5} sync to local: {sync_to_local:.3f} (goal 1.05)")
+
+
+def scaling():
+    """Samples per second of 2 ranks to those of 1, beside what 2 processes reach that exchange nothing."""
+    print(f"{'network':>8} {'weak':>6} {'goal':>5} {'apart':>6}")
+    for kind, goal in (("mlp", 1.8), ("cnn", 1.95)):
+        runs = [bench("scaling", 2, "--batch-size", "64", "--model", MLP if kind == "mlp" else CNN)[1]
+                for _ in range(TURNS)]
+        weak, apart = (statistics.median(run[name] for run in runs) for name in ("speed-up", "speed-up "))
+        print(f"{kind:>8} {weak:6.2f} {goal:5.2f} {apart:6.2f}")
+
+
+def sums():
+    """Sums of floats over 2 ranks along the fixed tree, beside MPI_Allreduce in place."""
+    runs = [bench("allreduce", 2) for _ in range(TURNS)]
+    print(f"{'bytes':>9} {'ours us':>9} {'MPI us':>9} {'ratio':>6} {'us more':>8}")
+    for rows in zip(*runs):
+        ours, mpi = (statistics.median(row[name] for row in rows) for name in ("automatic", "MPI_Allreduce"))
+        print(f"{rows[0]['bytes']:9} {ours:9.2f} {mpi:9.2f} {ours / mpi:6.2f} {ours - mpi:8.2f}")
 
 
 def memory():
@@ -146,4 +167,4 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":
-    {"kernels": kernels, "step": step, "memory": memory}[sys.argv[1]]()
+    {"kernels": kernels, "step": step, "scaling": scaling, "sums": sums, "memory": memory}[sys.argv[1]]()
