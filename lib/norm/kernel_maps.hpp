@@ -61,20 +61,37 @@ struct Columns {
     }
 };
 
-/// `rows` rows of Lanes columns.
+template <bool Streamed, class Scalar, class P>
+inline __attribute__((always_inline)) void put(Scalar* to, const P& pack) {
+    if constexpr (Streamed) {
+        stream(to, pack);
+    } else {
+        store(to, pack);
+    }
+}
+
+/// `rows` rows of Lanes columns. Of four rows all values are read before the first result is written: a
+/// processor takes a read for one of what was just written where the addresses differ by a multiple of a
+/// page, as those of rows often do.
 template <int Lanes, bool Streamed, class Map, class Scalar>
 inline __attribute__((always_inline)) void map_columns(const Map map, Index stride, Index rows,
                                                        const Columns<Map, Scalar>& columns) {
     Pack<Scalar, Lanes> k[Map::arrays];
     for (int a = 0; a < Map::arrays; ++a) k[a] = load<Lanes>(columns.array[a]);
-    for (Index row = 0; row < rows; ++row) {
-        const Pack<Scalar, Lanes> result = map.template result<Lanes>(row * stride, k);
-        if constexpr (Streamed) {
-            stream(map.output() + row * stride, result);
-        } else {
-            store(map.output() + row * stride, result);
-        }
+    const auto result = [&](Index row) __attribute__((always_inline)) {
+        return map.template result<Lanes>(row * stride, k);
+    };
+    Index row = 0;
+    for (; row + 4 <= rows; row += 4) {
+        const Pack<Scalar, Lanes> r0 = result(row), r1 = result(row + 1), r2 = result(row + 2),
+                                  r3 = result(row + 3);
+        Scalar* const to = map.output() + row * stride;
+        put<Streamed>(to, r0);
+        put<Streamed>(to + stride, r1);
+        put<Streamed>(to + 2 * stride, r2);
+        put<Streamed>(to + 3 * stride, r3);
     }
+    for (; row < rows; ++row) put<Streamed>(map.output() + row * stride, result(row));
 }
 
 /// A matrix in blocks, from the last to the first; Together rows of a block at a time.
@@ -107,7 +124,7 @@ inline void map_rows(const Map map, Index stride, Index rows, Index width,
 template <bool Streamed, class Map, class Scalar>
 inline void map_matrix(const Map map, Index stride, Index rows, Index width,
                        const Columns<Map, Scalar>& columns) {
-    if (Streamed && width < wide)
+    if (width < wide)
         map_rows<Streamed, 1>(map, stride, rows, width, columns);
     else
         map_rows<Streamed, 4>(map, stride, rows, width, columns);
@@ -184,23 +201,24 @@ template <bool Streamed, class Map, class Scalar>
 inline void map_run(const Map map, Index count, const Columns<Map, Scalar>& channel) {
     constexpr int lanes = vector_lanes<Scalar>;
     const Index head = Streamed ? smaller(values_to_alignment(map.output()), count) : 0;
-    const auto part = [&]<int Lanes, bool Past>(LaneCount<Lanes>, Index i) __attribute__((always_inline)) {
-        Pack<Scalar, Lanes> k[Map::arrays];
-        for (int a = 0; a < Map::arrays; ++a) k[a] = broadcast<Lanes>(*channel.array[a]);
-        const Pack<Scalar, Lanes> result = map.template result<Lanes>(i, k);
-        if constexpr (Past) {
-            stream(map.output() + i, result);
-        } else {
-            store(map.output() + i, result);
-        }
-    };
-    const auto plain = [&]<int Lanes>(LaneCount<Lanes> lane_count, Index i) __attribute__((always_inline)) {
-        part.template operator()<Lanes, false>(lane_count, i);
+    // In local variables: what the results are written to might be an array of coefficients, for all that a
+    // compiler knows.
+    Scalar k[Map::arrays];
+    Pack<Scalar, lanes> packs[Map::arrays];
+    for (int a = 0; a < Map::arrays; ++a) {
+        k[a] = *channel.array[a];
+        packs[a] = broadcast<lanes>(k[a]);
+    }
+    const auto part = [&]<int Lanes>(LaneCount<Lanes>, Index i) __attribute__((always_inline)) {
+        Pack<Scalar, Lanes> few[Map::arrays];
+        for (int a = 0; a < Map::arrays; ++a) few[a] = broadcast<Lanes>(k[a]);
+        store(map.output() + i, map.template result<Lanes>(i, few));
     };
     Index i = head;
-    for_parts<lanes>(0, head, plain);
-    for (; i + lanes <= count; i += lanes) part.template operator()<lanes, Streamed>(LaneCount<lanes>{}, i);
-    for_parts<lanes>(i, count, plain);
+    for_parts<lanes>(0, head, part);
+    for (; i + lanes <= count; i += lanes)
+        put<Streamed>(map.output() + i, map.template result<lanes>(i, packs));
+    for_parts<lanes>(i, count, part);
 }
 
 template <bool Streamed, class Map, class Scalar>

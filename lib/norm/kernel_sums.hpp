@@ -5,10 +5,11 @@
 /// lane_group columns whose sums are added up at the end. No sum is spread over a vector's lanes otherwise,
 /// which is why all vector widths give the same bits.
 ///
-/// A few rows at a time are summed in Scalar, and these sums in double. The roundings within a block, 2⁻²⁴ of
-/// it for float, are as often up as down and fade with the number of blocks: what they leave in mean and
-/// variance lies below what a float can show. Doubles all the way would take three times as long, where the
-/// data lies in a cache. (Squares overflow where values lie 10¹⁸ apart.)
+/// Four rows are summed one after the other, these sums in blocks of 32 rows, all in Scalar, and the blocks
+/// in double. The roundings within a block, 2⁻²⁴ of it for float, are as often up as down and fade with the
+/// number of blocks: what they leave in mean and variance lies below what a float can show. Doubles all the
+/// way would take three times as long, where the data lies in a cache. (Squares overflow where values lie
+/// 10¹⁸ apart.)
 #pragma once
 
 #include "kernel_layout.hpp"
@@ -16,17 +17,10 @@
 
 namespace lockstep::LOCKSTEP_KERNELS {
 
-/// Rows that are summed in Scalar: enough to amortize the conversion and the loads and stores of the doubles.
-/// Where rows lie far apart each is a stream of its own, and neither the prefetchers nor the ways of a cache
-/// follow many.
-constexpr Index rows_of_run = 16;
-constexpr Index rows_of_matrix = 8;
-constexpr Index rows_of_wide_matrices = 4;
-/// Short rows of two tensors are read as they lie in memory, if registers can hold the sums.
-template <class Terms>
-constexpr int packs_of_narrow_rows = Terms::tensors == 1  ? 1
-                                     : vector_bytes == 16 ? 2
-                                                          : 4;
+constexpr Index rows_of_group = 4;
+constexpr Index rows_of_block = 32;
+/// Long rows that are read at a time, of all tensors.
+constexpr Index streams = 8;
 
 /// Σ d and Σ d² of d = x − shift.
 template <class Scalar>
@@ -37,11 +31,10 @@ struct MomentTerms {
     MomentTerms at(Index offset) const { return {x + offset}; }
 
     template <int Lanes>
-    void add(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
-             Pack<Scalar, Lanes>& second) const {
-        const Pack<Scalar, Lanes> d = load<Lanes>(x + offset) - shift;
-        first += d;
-        second += d * d;
+    void read(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
+              Pack<Scalar, Lanes>& second) const {
+        first = subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), shift);
+        second = first * first;
     }
 };
 
@@ -55,28 +48,51 @@ struct GradientTerms {
     GradientTerms at(Index offset) const { return {x + offset, dz + offset}; }
 
     template <int Lanes>
-    void add(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
-             Pack<Scalar, Lanes>& second) const {
-        const Pack<Scalar, Lanes> gradient = load<Lanes>(dz + offset);
-        first += gradient;
-        second += gradient * (load<Lanes>(x + offset) - shift);
+    void read(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
+              Pack<Scalar, Lanes>& second) const {
+        first = load<Lanes>(dz + offset);
+        second = first * subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), shift);
     }
 };
 
 /// The running sums of Packs·Lanes columns, in registers: a struct and no array, for compilers keep arrays of
 /// vectors in memory.
 template <int Packs, int Lanes, class Scalar>
-struct BlockSums {
-    Pack<Scalar, Lanes> shift, first{}, second{};
-    BlockSums<Packs - 1, Lanes, Scalar> rest;
+struct ColumnSums {
+    using Vector = Pack<Scalar, Lanes>;
+    Vector shift, first{}, second{}, group_first, group_second;
+    ColumnSums<Packs - 1, Lanes, Scalar> rest;
 
-    inline __attribute__((always_inline)) explicit BlockSums(const Scalar* shifts)
+    inline __attribute__((always_inline)) explicit ColumnSums(const Scalar* shifts)
         : shift(load<Lanes>(shifts)), rest(shifts + Lanes) {}
 
+    inline __attribute__((always_inline)) void resume(const Scalar* firsts, const Scalar* seconds) {
+        first = load<Lanes>(firsts);
+        second = load<Lanes>(seconds);
+        rest.resume(firsts + Lanes, seconds + Lanes);
+    }
     template <class Terms>
-    inline __attribute__((always_inline)) void add(const Terms& terms, Index offset) {
-        terms.template add<Lanes>(offset, shift, first, second);
-        rest.add(terms, offset + Lanes);
+    inline __attribute__((always_inline)) void begin_group(const Terms& terms, Index offset) {
+        terms.template read<Lanes>(offset, shift, group_first, group_second);
+        rest.begin_group(terms, offset + Lanes);
+    }
+    template <class Terms>
+    inline __attribute__((always_inline)) void add_to_group(const Terms& terms, Index offset) {
+        Vector a, b;
+        terms.template read<Lanes>(offset, shift, a, b);
+        group_first += a;
+        group_second += b;
+        rest.add_to_group(terms, offset + Lanes);
+    }
+    inline __attribute__((always_inline)) void end_group() {
+        first += group_first;
+        second += group_second;
+        rest.end_group();
+    }
+    inline __attribute__((always_inline)) void keep(Scalar* firsts, Scalar* seconds) const {
+        store(firsts, first);
+        store(seconds, second);
+        rest.keep(firsts + Lanes, seconds + Lanes);
     }
     inline __attribute__((always_inline)) void add_to(double* firsts, double* seconds) const {
         add_widened<Lanes, Scalar>(firsts, first);
@@ -85,42 +101,93 @@ struct BlockSums {
     }
 };
 template <int Lanes, class Scalar>
-struct BlockSums<0, Lanes, Scalar> {
-    explicit BlockSums(const Scalar*) {}
+struct ColumnSums<0, Lanes, Scalar> {
+    explicit ColumnSums(const Scalar*) {}
+    void resume(const Scalar*, const Scalar*) {}
     template <class Terms>
-    void add(const Terms&, Index) {}
+    void begin_group(const Terms&, Index) {}
+    template <class Terms>
+    void add_to_group(const Terms&, Index) {}
+    void end_group() {}
+    void keep(Scalar*, Scalar*) const {}
     void add_to(double*, double*) const {}
 };
 
-/// Adds one block: `rows` rows of Columns columns. Row by row, as the values lie in memory.
-template <int Columns, class Terms, class Scalar>
-inline __attribute__((always_inline)) void add_block(const Terms terms, Index stride, Index rows,
-                                                     const Scalar* shifts, double* first, double* second) {
-    constexpr int lanes = Columns < vector_lanes<Scalar> ? Columns : vector_lanes<Scalar>;
-    BlockSums<Columns / lanes, lanes, Scalar> sums(shifts);
-    for (Index row = 0; row < rows; ++row) sums.add(terms, row * stride);
-    sums.add_to(first, second);
+/// Adds `rows` rows, row by row, as they lie in memory.
+template <class Sums, class Terms>
+inline __attribute__((always_inline)) void add_rows(Sums& sums, const Terms terms, Index stride, Index rows) {
+    for (Index row = 0; row < rows; row += rows_of_group) {
+        sums.begin_group(terms, row * stride);
+        if (row + rows_of_group <= rows) {
+            for (Index i = 1; i < rows_of_group; ++i) sums.add_to_group(terms, (row + i) * stride);
+        } else {
+            for (Index i = row + 1; i < rows; ++i) sums.add_to_group(terms, i * stride);
+        }
+        sums.end_group();
+    }
 }
 
-/// Adds a matrix to the sums of its columns, in blocks of Rows rows and Packs vectors.
-template <Index Rows, int Packs = 1, class Terms, class Scalar>
-inline void add_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
-                       double* first, double* second) {
+/// Adds a matrix of short rows: in panels of Packs vectors, a block at a time with all sums in registers.
+template <int Packs, class Terms, class Scalar>
+inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index columns,
+                              const Scalar* shifts, double* first, double* second) {
     constexpr int most = Packs * vector_lanes<Scalar>;
-    for (Index row = 0; row < rows; row += Rows) {
+    for (Index row = 0; row < rows; row += rows_of_block) {
         const Terms block = terms.at(row * stride);
-        const Index count = smaller(Rows, rows - row);
+        const Index count = smaller(rows_of_block, rows - row);
+        const auto add = [&]<int Columns>(LaneCount<Columns>, Index c) __attribute__((always_inline)) {
+            constexpr int lanes = Columns < vector_lanes<Scalar> ? Columns : vector_lanes<Scalar>;
+            ColumnSums<Columns / lanes, lanes, Scalar> sums(shifts + c);
+            add_rows(sums, block.at(c), stride, count);
+            sums.add_to(first + c, second + c);
+        };
+        for_parts<most>(0, columns, add);
+    }
+}
+
+/// Adds a matrix of long rows: a few at a time from one end to the other, each of them a stream that
+/// prefetchers follow, with the block's sums in memory.
+template <class Terms, class Scalar>
+inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
+                            double* first, double* second) {
+    constexpr Index together = streams / Terms::tensors;
+    static_assert(rows_of_block % together == 0 && together % rows_of_group == 0);
+    alignas(64) Scalar firsts[widest_tile], seconds[widest_tile];
+    for (Index row = 0; row < rows; row += together) {
+        const Terms here = terms.at(row * stride);
+        const Index count = smaller(together, rows - row);
+        const bool begins = row % rows_of_block == 0;
+        const bool ends = row + count == rows || (row + count) % rows_of_block == 0;
+        const auto add = [&]<int Lanes>(Index c, Index height) __attribute__((always_inline)) {
+            ColumnSums<1, Lanes, Scalar> sums(shifts + c);
+            if (!begins) sums.resume(firsts + c, seconds + c);
+            add_rows(sums, here.at(c), stride, height);
+            if (ends)
+                sums.add_to(first + c, second + c);
+            else
+                sums.keep(firsts + c, seconds + c);
+        };
         const auto full = [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
-            add_block<Lanes>(block.at(c), stride, Rows, shifts + c, first + c, second + c);
+            add.template operator()<Lanes>(c, together);
         };
         const auto rest = [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
-            add_block<Lanes>(block.at(c), stride, count, shifts + c, first + c, second + c);
+            add.template operator()<Lanes>(c, count);
         };
-        if (count == Rows)
-            for_parts<most>(0, columns, full);
+        if (count == together)
+            for_parts<vector_lanes<Scalar>>(0, columns, full);
         else
-            for_parts<most>(0, columns, rest);
+            for_parts<vector_lanes<Scalar>>(0, columns, rest);
     }
+}
+
+/// Adds a matrix to the sums of its columns. Which loop does it changes no bit.
+template <class Terms, class Scalar>
+inline void add_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
+                       double* first, double* second) {
+    if (columns <= narrowest_row)
+        add_narrow_matrix<4>(terms, stride, rows, columns, shifts, first, second);
+    else
+        add_wide_matrix(terms, stride, rows, columns, shifts, first, second);
 }
 
 /// The sums of channels-last data; shifts and sums are those of the range.
@@ -130,13 +197,9 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
     const Index size = range.end - range.begin;
     for (Index c = 0; c < size; ++c) first[c] = second[c] = 0;
     const Index repeat = rows_to_join(channels, range);
-    constexpr int packs = packs_of_narrow_rows<Terms>;
     if (repeat == 1) {
         const Terms begin = terms.at(range.begin);
-        if (channels < wide)
-            return add_matrix<rows_of_matrix, packs>(begin, channels, rows, size, shifts, first, second);
-        constexpr Index block = Terms::tensors == 1 ? rows_of_matrix : rows_of_wide_matrices;
-        return add_matrix<block>(begin, channels, rows, size, shifts, first, second);
+        return add_matrix(begin, channels, rows, size, shifts, first, second);
     }
 
     const Index columns = repeat * channels;
@@ -147,10 +210,9 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
     for (Index c = 0; c < columns; ++c) joined_first[c] = joined_second[c] = 0;
 
     const Index joined_rows = rows / repeat, rest = rows % repeat;
-    add_matrix<rows_of_matrix, packs>(terms, columns, joined_rows, columns, joined_shifts, joined_first,
-                                      joined_second);
-    add_matrix<1>(terms.at(joined_rows * columns), columns, rest > 0 ? 1 : 0, rest * channels, joined_shifts,
-                  joined_first, joined_second);
+    add_matrix(terms, columns, joined_rows, columns, joined_shifts, joined_first, joined_second);
+    add_matrix(terms.at(joined_rows * columns), columns, rest > 0 ? 1 : 0, rest * channels, joined_shifts,
+               joined_first, joined_second);
     for (Index r = 0; r < repeat; ++r)
         for (Index c = 0; c < channels; ++c) {
             first[c] += joined_first[r * channels + c];
@@ -184,10 +246,9 @@ inline void sums_channels_first(const Terms terms, Index channels, const BatchSh
         for (Index sample = 0; sample < shape.batch; ++sample)
             for (Index c = 0; c < count; ++c) {
                 const Terms run = terms.at((sample * channels + begin + c) * shape.spatial);
-                add_matrix<rows_of_run>(run, lane_group, rows, lane_group, shift[c], lanes[c][0],
-                                        lanes[c][1]);
-                add_matrix<1>(run.at(rows * lane_group), lane_group, rest > 0 ? 1 : 0, rest, shift[c],
-                              lanes[c][0], lanes[c][1]);
+                add_narrow_matrix<1>(run, lane_group, rows, lane_group, shift[c], lanes[c][0], lanes[c][1]);
+                add_narrow_matrix<1>(run.at(rows * lane_group), lane_group, rest > 0 ? 1 : 0, rest, shift[c],
+                                     lanes[c][0], lanes[c][1]);
             }
         for (Index c = 0; c < count; ++c) {
             first[begin - range.begin + c] = sum_of_lanes(lanes[c][0]);

@@ -54,6 +54,19 @@ inline Pack<T, Lanes> broadcast(T value) {
     }
 }
 
+/// a − b, as a·1 − b where the processor fuses that: the product is exact, so these are the same bits, but
+/// the multiplier computes them, which is idle where sums keep the adders busy.
+template <int Lanes, class T>
+inline __attribute__((always_inline)) Pack<T, Lanes> subtract_in_multiplier(const Pack<T, Lanes>& a,
+                                                                            const Pack<T, Lanes>& b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof a == 64 && sizeof(T) == 4)
+        return (Pack<T, Lanes>)_mm512_fmsub_ps((__m512)a, _mm512_set1_ps(1), (__m512)b);
+    else
+#endif
+        return a - b;
+}
+
 /// sums[i] += lane i, for all lanes.
 template <int Lanes, class T>
 inline __attribute__((always_inline)) void add_widened(double* sums, const Pack<T, Lanes>& pack) {
