@@ -10,6 +10,7 @@
 #include <lockstep/nn/residual.hpp>
 
 #include <charconv>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -26,9 +27,7 @@ class Factory {
         for (std::size_t i = 0; i < model.size(); ++i) {
             const std::string name = prefix + std::to_string(i);
             where_ = "model, layer " + name + " ('" + model[i].to_string() + "'): ";
-            // A batch norm subtracts whatever a bias had added.
-            const bool bias = i + 1 == model.size() || model[i + 1].kind != "batchnorm";
-            layers.push_back(make_layer(model[i], input, name, bias));
+            layers.push_back(make_layer(model, i, input, name));
             input = layers.back()->output_shape();
         }
         return std::make_unique<Sequence<Scalar>>(std::move(layers));
@@ -37,10 +36,25 @@ class Factory {
   private:
     using LayerPointer = std::unique_ptr<Layer<Scalar>>;
 
-    LayerPointer make_layer(const LayerDescription& layer, Shape input, const std::string& name, bool bias) {
+    static bool is_kind(const ModelDescription& model, std::size_t i, std::string_view kind) {
+        return i < model.size() && model[i].kind == kind;
+    }
+
+    /// Whether layer i is a batch norm that also does what the relu after it says. Not where the relu comes
+    /// last: it then writes to memory of its own.
+    static bool does_relu(const ModelDescription& model, std::size_t i) {
+        return is_kind(model, i, "batchnorm") && is_kind(model, i + 1, "relu") && i + 2 < model.size();
+    }
+
+    LayerPointer make_layer(const ModelDescription& model, std::size_t i, Shape input,
+                            const std::string& name) {
+        const LayerDescription& layer = model[i];
         if (layer.kind == "linear") return make_linear(layer, input);
-        if (layer.kind == "batchnorm") return make_batch_norm(layer, input, name);
-        if (layer.kind == "conv") return make_conv(layer, input, bias);
+        if (layer.kind == "batchnorm")
+            return make_batch_norm(layer, input, name,
+                                   does_relu(model, i) ? Activation::relu : Activation::none);
+        // A batch norm subtracts whatever a bias had added.
+        if (layer.kind == "conv") return make_conv(layer, input, !is_kind(model, i + 1, "batchnorm"));
         if (layer.kind == "maxpool") return make_pool<MaxPool<Scalar>>(layer, input);
         if (layer.kind == "avgpool") return make_pool<AveragePool<Scalar>>(layer, input);
         if (layer.kind == "residual") return make_residual(layer, input, name);
@@ -50,6 +64,7 @@ class Factory {
         }
         if (layer.kind == "relu") {
             expect_arguments(layer, 0, "no argument");
+            if (i > 0 && does_relu(model, i - 1)) return Relu<Scalar>::done_by_layer_before(input);
             return std::make_unique<Relu<Scalar>>(input);
         }
         if (layer.kind == "dropout") {
@@ -78,11 +93,13 @@ class Factory {
         return std::make_unique<Linear<Scalar>>(input, outputs);
     }
 
-    LayerPointer make_batch_norm(const LayerDescription& layer, Shape input, const std::string& name) {
+    LayerPointer make_batch_norm(const LayerDescription& layer, Shape input, const std::string& name,
+                                 Activation activation = Activation::none) {
         expect_arguments(layer, 0, "no argument");
         BatchNormOptions options;
         options.epsilon = setup_.epsilon;
         options.momentum = setup_.momentum;
+        options.activation = activation;
         options.name = name;
         return std::make_unique<BatchNorm<Scalar>>(input, setup_.communicator, options, setup_.placement);
     }

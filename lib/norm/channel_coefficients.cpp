@@ -64,6 +64,15 @@ void SyncBatchNorm<Scalar>::compute_normalization(const BatchMoments& saved, int
 }
 
 template <class Scalar>
+void SyncBatchNorm<Scalar>::recall_normalization(const BatchMoments& saved, int group, ChannelRange range) {
+    // All of it tells where an activation let the gradient through.
+    if (options_.activation == Activation::none)
+        compute_shift(saved, group, range);
+    else
+        compute_normalization(saved, group, range);
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::write_parameter_gradients(const BackwardSlice<Scalar>& slice,
                                                       const BatchMoments& saved, int group,
                                                       const double* sums) const {
@@ -91,9 +100,9 @@ void SyncBatchNorm<Scalar>::compute_input_gradient(const BatchMoments& saved, in
     const double* const inverse_deviation = saved.inverse_deviations_.data() + group * channels_;
     const Scalar* const gamma = storage_.gamma;
     const Scalar* const shift = shift_.data();
-    Scalar* const gradient_scales = scale_.data();
+    Scalar* const gradient_scales = gradient_scale_.data();
     Scalar* const input_scales = input_scale_.data();
-    Scalar* const offsets = offset_.data();
+    Scalar* const offsets = gradient_offset_.data();
     if (sums == nullptr) {  // the statistics were constants: only the first term of dx is left
         for (Index c = range.begin; c < range.end; ++c) {
             gradient_scales[c] = static_cast<Scalar>(static_cast<double>(gamma[c]) * inverse_deviation[c]);
@@ -127,8 +136,7 @@ void SyncBatchNorm<Scalar>::forward_alone(int group) {
         batch_moments(slice.x, channels_, slice.shape, range, moments);
         save_moments(group, moments, range);
         compute_normalization(*forward_moments_, group, range);
-        normalize(slice.x, slice.z, channels_, slice.shape, range,
-                  {shift_.data(), scale_.data(), offset_.data()});
+        normalize(slice.x, slice.z, channels_, slice.shape, range, normalization(), options_.activation);
     }
     if (options_.running_update == RunningUpdate::deferred)
         std::copy_n(moments, moments_size(channels_),
@@ -143,11 +151,12 @@ void SyncBatchNorm<Scalar>::backward_alone(int group) {
     const Index tile = channels_in_cache(channels_, slice.shape, 2 * sizeof(Scalar));
     for (Index begin = 0; begin < channels_; begin += tile) {
         const ChannelRange range{begin, std::min(begin + tile, channels_)};
-        gradient_sums(slice.x, slice.dz, channels_, slice.shape, range, shift_.data(), sums);
+        gradient_sums(slice.x, slice.dz, channels_, slice.shape, range, normalization(), options_.activation,
+                      sums);
         if (slice.dx == nullptr) continue;
         compute_input_gradient(*backward_moments_, group, sums, range);
         input_gradient(slice.x, slice.dz, slice.dx, channels_, slice.shape, range,
-                       {shift_.data(), scale_.data(), input_scale_.data(), offset_.data()});
+                       input_gradient_coefficients(), options_.activation);
     }
     write_parameter_gradients(slice, *backward_moments_, group, sums);
 }
@@ -155,6 +164,7 @@ void SyncBatchNorm<Scalar>::backward_alone(int group) {
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                     \
     template void SyncBatchNorm<Scalar>::save_moments(int, const double*, ChannelRange);                 \
     template void SyncBatchNorm<Scalar>::freeze_moments(BatchMoments&) const;                            \
+    template void SyncBatchNorm<Scalar>::recall_normalization(const BatchMoments&, int, ChannelRange);   \
     template void SyncBatchNorm<Scalar>::compute_shift(const BatchMoments&, int, ChannelRange);          \
     template void SyncBatchNorm<Scalar>::compute_normalization(const BatchMoments&, int, ChannelRange);  \
     template void SyncBatchNorm<Scalar>::write_parameter_gradients(                                      \

@@ -31,6 +31,30 @@ inline Index rows_to_join(Index channels, ChannelRange range) {
     return repeat * channels <= widest_tile ? repeat : 1;
 }
 
+/// Coefficients of consecutive columns: one array for each that a Map or Terms works with.
+template <class Work, class Scalar>
+struct Columns {
+    const Scalar* array[Work::arrays];
+
+    Columns at(Index column) const {
+        Columns moved;
+        for (int a = 0; a < Work::arrays; ++a) moved.array[a] = array[a] + column;
+        return moved;
+    }
+};
+
+/// Writes target[i] = source[(first + i) mod period], for i < count.
+template <class Scalar>
+inline void repeat_into(Scalar* target, const Scalar* source, Index first, Index period, Index count) {
+    Index from = first % period;
+    for (Index i = 0; i < count;) {
+        const Index run = smaller(period - from, count - i);
+        for (Index j = 0; j < run; ++j) target[i + j] = source[from + j];
+        i += run;
+        from = 0;
+    }
+}
+
 /// Channels-first with one value per run is channels-last.
 inline bool is_channels_last(const BatchShape& shape) {
     return shape.order == ChannelOrder::last || shape.spatial == 1;

@@ -14,8 +14,8 @@ constexpr Index streamed_bytes = Index{8} << 20;
 /// What is walked through forwards while the blocks go backwards.
 constexpr Index block_bytes = Index{128} << 10;
 
-/// z = (x − shift)·scale + offset.
-template <class Scalar>
+/// z = (x − shift)·scale + offset, or 0 where that is negative.
+template <class Scalar, Activation activation>
 struct NormalizeMap {
     static constexpr int arrays = 3;
     const Scalar* x;
@@ -27,14 +27,20 @@ struct NormalizeMap {
 
     template <int Lanes>
     Pack<Scalar, Lanes> result(Index offset, const Pack<Scalar, Lanes> (&k)[arrays]) const {
-        return (load<Lanes>(x + offset) - k[0]) * k[1] + k[2];
+        const Pack<Scalar, Lanes> normalized = (load<Lanes>(x + offset) - k[0]) * k[1] + k[2];
+        if constexpr (activation == Activation::relu) {
+            return rectified<Lanes, Scalar>(normalized);
+        } else {
+            return normalized;
+        }
     }
 };
 
 /// dx = gradient_scale·dz + input_scale·(x − shift) + offset.
-template <class Scalar>
+template <class Scalar, Activation activation>
 struct InputGradientMap {
-    static constexpr int arrays = 4;
+    /// shift, gradient_scale, input_scale, offset; where dz is masked also the scale and offset of normalize.
+    static constexpr int arrays = activation == Activation::relu ? 6 : 4;
     const Scalar* x;
     const Scalar* dz;
     Scalar* dx;
@@ -45,19 +51,11 @@ struct InputGradientMap {
 
     template <int Lanes>
     Pack<Scalar, Lanes> result(Index offset, const Pack<Scalar, Lanes> (&k)[arrays]) const {
-        return k[1] * load<Lanes>(dz + offset) + k[2] * (load<Lanes>(x + offset) - k[0]) + k[3];
-    }
-};
-
-/// Coefficients of consecutive columns, one array for each.
-template <class Map, class Scalar>
-struct Columns {
-    const Scalar* array[Map::arrays];
-
-    Columns at(Index column) const {
-        Columns moved;
-        for (int a = 0; a < Map::arrays; ++a) moved.array[a] = array[a] + column;
-        return moved;
+        Pack<Scalar, Lanes> gradient = load<Lanes>(dz + offset);
+        const Pack<Scalar, Lanes> d = load<Lanes>(x + offset) - k[0];
+        if constexpr (activation == Activation::relu)
+            gradient = where_positive<Lanes, Scalar>(d * k[4] + k[5], gradient);
+        return k[1] * gradient + k[2] * d + k[3];
     }
 };
 
@@ -135,18 +133,6 @@ template <class Scalar>
 inline Index values_to_alignment(const Scalar* pointer) {
     const auto beyond = reinterpret_cast<__UINTPTR_TYPE__>(pointer) % 64;
     return beyond == 0 ? 0 : static_cast<Index>((64 - beyond) / sizeof(Scalar));
-}
-
-/// Writes target[i] = source[(first + i) mod period], for i < count.
-template <class Scalar>
-inline void repeat_into(Scalar* target, const Scalar* source, Index first, Index period, Index count) {
-    Index from = first % period;
-    for (Index i = 0; i < count;) {
-        const Index run = smaller(period - from, count - i);
-        for (Index j = 0; j < run; ++j) target[i + j] = source[from + j];
-        i += run;
-        from = 0;
-    }
 }
 
 /// Channels-last data in the range's columns, seen as a flat array whose coefficients recur.

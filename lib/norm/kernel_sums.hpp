@@ -25,61 +25,66 @@ constexpr Index streams = 8;
 /// Σ d and Σ d² of d = x − shift.
 template <class Scalar>
 struct MomentTerms {
-    static constexpr int tensors = 1;
+    static constexpr int tensors = 1, arrays = 1;  // shift
     const Scalar* x;
 
     MomentTerms at(Index offset) const { return {x + offset}; }
 
     template <int Lanes>
-    void read(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
+    void read(Index offset, const Pack<Scalar, Lanes> (&k)[arrays], Pack<Scalar, Lanes>& first,
               Pack<Scalar, Lanes>& second) const {
-        first = subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), shift);
+        first = subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), k[0]);
         second = first * first;
     }
 };
 
 /// Σ dz and Σ dz·(x − shift).
-template <class Scalar>
+template <class Scalar, Activation activation>
 struct GradientTerms {
     static constexpr int tensors = 2;
+    /// shift; where dz is masked also the scale and offset of normalize.
+    static constexpr int arrays = activation == Activation::relu ? 3 : 1;
     const Scalar* x;
     const Scalar* dz;
 
     GradientTerms at(Index offset) const { return {x + offset, dz + offset}; }
 
     template <int Lanes>
-    void read(Index offset, const Pack<Scalar, Lanes>& shift, Pack<Scalar, Lanes>& first,
+    void read(Index offset, const Pack<Scalar, Lanes> (&k)[arrays], Pack<Scalar, Lanes>& first,
               Pack<Scalar, Lanes>& second) const {
+        const Pack<Scalar, Lanes> d = subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), k[0]);
         first = load<Lanes>(dz + offset);
-        second = first * subtract_in_multiplier<Lanes, Scalar>(load<Lanes>(x + offset), shift);
+        if constexpr (activation == Activation::relu)
+            first = where_positive<Lanes, Scalar>(d * k[1] + k[2], first);
+        second = first * d;
     }
 };
 
 /// The running sums of Packs·Lanes columns, in registers: a struct and no array, for compilers keep arrays of
 /// vectors in memory.
-template <int Packs, int Lanes, class Scalar>
+template <int Packs, int Lanes, class Terms, class Scalar>
 struct ColumnSums {
     using Vector = Pack<Scalar, Lanes>;
-    Vector shift, first{}, second{}, group_first, group_second;
-    ColumnSums<Packs - 1, Lanes, Scalar> rest;
+    Vector k[Terms::arrays], first{}, second{}, group_first, group_second;
+    ColumnSums<Packs - 1, Lanes, Terms, Scalar> rest;
 
-    inline __attribute__((always_inline)) explicit ColumnSums(const Scalar* shifts)
-        : shift(load<Lanes>(shifts)), rest(shifts + Lanes) {}
+    inline __attribute__((always_inline)) explicit ColumnSums(const Columns<Terms, Scalar>& columns)
+        : rest(columns.at(Lanes)) {
+        for (int a = 0; a < Terms::arrays; ++a) k[a] = load<Lanes>(columns.array[a]);
+    }
 
     inline __attribute__((always_inline)) void resume(const Scalar* firsts, const Scalar* seconds) {
         first = load<Lanes>(firsts);
         second = load<Lanes>(seconds);
         rest.resume(firsts + Lanes, seconds + Lanes);
     }
-    template <class Terms>
     inline __attribute__((always_inline)) void begin_group(const Terms& terms, Index offset) {
-        terms.template read<Lanes>(offset, shift, group_first, group_second);
+        terms.template read<Lanes>(offset, k, group_first, group_second);
         rest.begin_group(terms, offset + Lanes);
     }
-    template <class Terms>
     inline __attribute__((always_inline)) void add_to_group(const Terms& terms, Index offset) {
         Vector a, b;
-        terms.template read<Lanes>(offset, shift, a, b);
+        terms.template read<Lanes>(offset, k, a, b);
         group_first += a;
         group_second += b;
         rest.add_to_group(terms, offset + Lanes);
@@ -100,13 +105,11 @@ struct ColumnSums {
         rest.add_to(firsts + Lanes, seconds + Lanes);
     }
 };
-template <int Lanes, class Scalar>
-struct ColumnSums<0, Lanes, Scalar> {
-    explicit ColumnSums(const Scalar*) {}
+template <int Lanes, class Terms, class Scalar>
+struct ColumnSums<0, Lanes, Terms, Scalar> {
+    explicit ColumnSums(const Columns<Terms, Scalar>&) {}
     void resume(const Scalar*, const Scalar*) {}
-    template <class Terms>
     void begin_group(const Terms&, Index) {}
-    template <class Terms>
     void add_to_group(const Terms&, Index) {}
     void end_group() {}
     void keep(Scalar*, Scalar*) const {}
@@ -129,27 +132,27 @@ inline __attribute__((always_inline)) void add_rows(Sums& sums, const Terms term
 
 /// Adds a matrix of short rows: in panels of Packs vectors, a block at a time with all sums in registers.
 template <int Packs, class Terms, class Scalar>
-inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index columns,
-                              const Scalar* shifts, double* first, double* second) {
+inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index width,
+                              const Columns<Terms, Scalar>& columns, double* first, double* second) {
     constexpr int most = Packs * vector_lanes<Scalar>;
     for (Index row = 0; row < rows; row += rows_of_block) {
         const Terms block = terms.at(row * stride);
         const Index count = smaller(rows_of_block, rows - row);
-        const auto add = [&]<int Columns>(LaneCount<Columns>, Index c) __attribute__((always_inline)) {
-            constexpr int lanes = Columns < vector_lanes<Scalar> ? Columns : vector_lanes<Scalar>;
-            ColumnSums<Columns / lanes, lanes, Scalar> sums(shifts + c);
+        const auto add = [&]<int Width>(LaneCount<Width>, Index c) __attribute__((always_inline)) {
+            constexpr int lanes = Width < vector_lanes<Scalar> ? Width : vector_lanes<Scalar>;
+            ColumnSums<Width / lanes, lanes, Terms, Scalar> sums(columns.at(c));
             add_rows(sums, block.at(c), stride, count);
             sums.add_to(first + c, second + c);
         };
-        for_parts<most>(0, columns, add);
+        for_parts<most>(0, width, add);
     }
 }
 
 /// Adds a matrix of long rows: a few at a time from one end to the other, each of them a stream that
 /// prefetchers follow, with the block's sums in memory.
 template <class Terms, class Scalar>
-inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
-                            double* first, double* second) {
+inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index width,
+                            const Columns<Terms, Scalar>& columns, double* first, double* second) {
     constexpr Index together = streams / Terms::tensors;
     static_assert(rows_of_block % together == 0 && together % rows_of_group == 0);
     alignas(64) Scalar firsts[widest_tile], seconds[widest_tile];
@@ -159,7 +162,7 @@ inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index c
         const bool begins = row % rows_of_block == 0;
         const bool ends = row + count == rows || (row + count) % rows_of_block == 0;
         const auto add = [&]<int Lanes>(Index c, Index height) __attribute__((always_inline)) {
-            ColumnSums<1, Lanes, Scalar> sums(shifts + c);
+            ColumnSums<1, Lanes, Terms, Scalar> sums(columns.at(c));
             if (!begins) sums.resume(firsts + c, seconds + c);
             add_rows(sums, here.at(c), stride, height);
             if (ends)
@@ -174,45 +177,48 @@ inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index c
             add.template operator()<Lanes>(c, count);
         };
         if (count == together)
-            for_parts<vector_lanes<Scalar>>(0, columns, full);
+            for_parts<vector_lanes<Scalar>>(0, width, full);
         else
-            for_parts<vector_lanes<Scalar>>(0, columns, rest);
+            for_parts<vector_lanes<Scalar>>(0, width, rest);
     }
 }
 
 /// Adds a matrix to the sums of its columns. Which loop does it changes no bit.
 template <class Terms, class Scalar>
-inline void add_matrix(const Terms terms, Index stride, Index rows, Index columns, const Scalar* shifts,
-                       double* first, double* second) {
-    if (columns <= narrowest_row)
-        add_narrow_matrix<4>(terms, stride, rows, columns, shifts, first, second);
+inline void add_matrix(const Terms terms, Index stride, Index rows, Index width,
+                       const Columns<Terms, Scalar>& columns, double* first, double* second) {
+    if (width <= narrowest_row)
+        add_narrow_matrix<4>(terms, stride, rows, width, columns, first, second);
     else
-        add_wide_matrix(terms, stride, rows, columns, shifts, first, second);
+        add_wide_matrix(terms, stride, rows, width, columns, first, second);
 }
 
-/// The sums of channels-last data; shifts and sums are those of the range.
+/// The sums of channels-last data; columns and sums are those of the range.
 template <class Terms, class Scalar>
 inline void sums_channels_last(const Terms terms, Index channels, Index rows, ChannelRange range,
-                               const Scalar* shifts, double* first, double* second) {
+                               const Columns<Terms, Scalar>& columns, double* first, double* second) {
     const Index size = range.end - range.begin;
     for (Index c = 0; c < size; ++c) first[c] = second[c] = 0;
     const Index repeat = rows_to_join(channels, range);
     if (repeat == 1) {
         const Terms begin = terms.at(range.begin);
-        return add_matrix(begin, channels, rows, size, shifts, first, second);
+        return add_matrix(begin, channels, rows, size, columns, first, second);
     }
 
-    const Index columns = repeat * channels;
-    alignas(64) Scalar joined_shifts[widest_tile];
+    const Index width = repeat * channels;
+    alignas(64) Scalar joined_array[Terms::arrays][widest_tile];
     alignas(64) double joined_first[widest_tile], joined_second[widest_tile];
-    for (Index r = 0; r < repeat; ++r)
-        for (Index c = 0; c < channels; ++c) joined_shifts[r * channels + c] = shifts[c];
-    for (Index c = 0; c < columns; ++c) joined_first[c] = joined_second[c] = 0;
+    Columns<Terms, Scalar> joined;
+    for (int a = 0; a < Terms::arrays; ++a) {
+        repeat_into(joined_array[a], columns.array[a], 0, channels, width);
+        joined.array[a] = joined_array[a];
+    }
+    for (Index c = 0; c < width; ++c) joined_first[c] = joined_second[c] = 0;
 
     const Index joined_rows = rows / repeat, rest = rows % repeat;
-    add_matrix(terms, columns, joined_rows, columns, joined_shifts, joined_first, joined_second);
-    add_matrix(terms.at(joined_rows * columns), columns, rest > 0 ? 1 : 0, rest * channels, joined_shifts,
-               joined_first, joined_second);
+    add_matrix(terms, width, joined_rows, width, joined, joined_first, joined_second);
+    add_matrix(terms.at(joined_rows * width), width, rest > 0 ? 1 : 0, rest * channels, joined, joined_first,
+               joined_second);
     for (Index r = 0; r < repeat; ++r)
         for (Index c = 0; c < channels; ++c) {
             first[c] += joined_first[r * channels + c];
@@ -227,28 +233,33 @@ inline double sum_of_lanes(double* lanes) {
     return lanes[0];
 }
 
-/// The sums of channels-first data; shifts and sums are those of the range. Of several channels at a time, so
-/// that what is read in one go is long.
+/// The sums of channels-first data; columns and sums are those of the range. Of several channels at a time,
+/// so that what is read in one go is long.
 template <class Terms, class Scalar>
 inline void sums_channels_first(const Terms terms, Index channels, const BatchShape& shape,
-                                ChannelRange range, const Scalar* shifts, double* first, double* second) {
+                                ChannelRange range, const Columns<Terms, Scalar>& columns, double* first,
+                                double* second) {
     constexpr Index together = 32;
     alignas(64) double lanes[together][2][lane_group];
-    alignas(64) Scalar shift[together][lane_group];
+    alignas(64) Scalar array[together][Terms::arrays][lane_group];
+    Columns<Terms, Scalar> run_columns[together];
     const Index rows = shape.spatial / lane_group, rest = shape.spatial % lane_group;
     for (Index begin = range.begin; begin < range.end; begin += together) {
         const Index count = smaller(together, range.end - begin);
-        for (Index c = 0; c < count; ++c)
-            for (Index i = 0; i < lane_group; ++i) {
-                shift[c][i] = shifts[begin - range.begin + c];
-                lanes[c][0][i] = lanes[c][1][i] = 0;
+        for (Index c = 0; c < count; ++c) {
+            for (int a = 0; a < Terms::arrays; ++a) {
+                repeat_into(array[c][a], columns.array[a] + (begin - range.begin + c), 0, 1, lane_group);
+                run_columns[c].array[a] = array[c][a];
             }
+            for (Index i = 0; i < lane_group; ++i) lanes[c][0][i] = lanes[c][1][i] = 0;
+        }
         for (Index sample = 0; sample < shape.batch; ++sample)
             for (Index c = 0; c < count; ++c) {
                 const Terms run = terms.at((sample * channels + begin + c) * shape.spatial);
-                add_narrow_matrix<1>(run, lane_group, rows, lane_group, shift[c], lanes[c][0], lanes[c][1]);
-                add_narrow_matrix<1>(run.at(rows * lane_group), lane_group, rest > 0 ? 1 : 0, rest, shift[c],
-                                     lanes[c][0], lanes[c][1]);
+                add_narrow_matrix<1>(run, lane_group, rows, lane_group, run_columns[c], lanes[c][0],
+                                     lanes[c][1]);
+                add_narrow_matrix<1>(run.at(rows * lane_group), lane_group, rest > 0 ? 1 : 0, rest,
+                                     run_columns[c], lanes[c][0], lanes[c][1]);
             }
         for (Index c = 0; c < count; ++c) {
             first[begin - range.begin + c] = sum_of_lanes(lanes[c][0]);

@@ -12,12 +12,13 @@ struct KernelTable {
     void (*batch_moments)(const Scalar* x, Index channels, const BatchShape& shape, ChannelRange range,
                           double* moments);
     void (*normalize)(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
-                      const NormalizeCoefficients<Scalar>& coefficients);
+                      const NormalizeCoefficients<Scalar>& coefficients, Activation activation);
     void (*gradient_sums)(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                          ChannelRange range, const Scalar* shift, double* sums);
+                          ChannelRange range, const NormalizeCoefficients<Scalar>& forward,
+                          Activation activation, double* sums);
     void (*input_gradient)(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
                            const BatchShape& shape, ChannelRange range,
-                           const InputGradientCoefficients<Scalar>& coefficients);
+                           const InputGradientCoefficients<Scalar>& coefficients, Activation activation);
 };
 
 namespace portable {

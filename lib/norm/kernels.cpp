@@ -69,36 +69,40 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, Cha
 
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
-               const NormalizeCoefficients<Scalar>& coefficients) {
-    if (shape.values() > 0) active_table<Scalar>().normalize(x, z, channels, shape, range, coefficients);
+               const NormalizeCoefficients<Scalar>& coefficients, Activation activation) {
+    if (shape.values() > 0)
+        active_table<Scalar>().normalize(x, z, channels, shape, range, coefficients, activation);
 }
 
 template <class Scalar>
 void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                   ChannelRange range, const Scalar* shift, double* sums) {
+                   ChannelRange range, const NormalizeCoefficients<Scalar>& forward, Activation activation,
+                   double* sums) {
     if (shape.values() > 0)
-        return active_table<Scalar>().gradient_sums(x, dz, channels, shape, range, shift, sums);
+        return active_table<Scalar>().gradient_sums(x, dz, channels, shape, range, forward, activation, sums);
     std::fill_n(sums + range.begin, range.size(), 0.0);
     std::fill_n(sums + channels + range.begin, range.size(), 0.0);
 }
 
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
-                    ChannelRange range, const InputGradientCoefficients<Scalar>& coefficients) {
+                    ChannelRange range, const InputGradientCoefficients<Scalar>& coefficients,
+                    Activation activation) {
     if (shape.values() > 0)
-        active_table<Scalar>().input_gradient(x, dz, dx, channels, shape, range, coefficients);
+        active_table<Scalar>().input_gradient(x, dz, dx, channels, shape, range, coefficients, activation);
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                        \
     template LOCKSTEP_EXPORT void batch_moments(const Scalar*, Index, const BatchShape&, ChannelRange,      \
                                                 double*);                                                   \
     template LOCKSTEP_EXPORT void normalize(const Scalar*, Scalar*, Index, const BatchShape&, ChannelRange, \
-                                            const NormalizeCoefficients<Scalar>&);                          \
+                                            const NormalizeCoefficients<Scalar>&, Activation);              \
     template LOCKSTEP_EXPORT void gradient_sums(const Scalar*, const Scalar*, Index, const BatchShape&,     \
-                                                ChannelRange, const Scalar*, double*);                      \
+                                                ChannelRange, const NormalizeCoefficients<Scalar>&,         \
+                                                Activation, double*);                                       \
     template LOCKSTEP_EXPORT void input_gradient(const Scalar*, const Scalar*, Scalar*, Index,              \
                                                  const BatchShape&, ChannelRange,                           \
-                                                 const InputGradientCoefficients<Scalar>&)
+                                                 const InputGradientCoefficients<Scalar>&, Activation)
 
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);

@@ -39,11 +39,11 @@ void guess_means(const Scalar* x, Index channels, const BatchShape& shape, Chann
 
 template <class Terms, class Scalar>
 void sums_of_channels(const Terms terms, Index channels, const BatchShape& shape, ChannelRange range,
-                      const Scalar* shifts, double* first, double* second) {
+                      const Columns<Terms, Scalar>& columns, double* first, double* second) {
     if (is_channels_last(shape))
-        sums_channels_last(terms, channels, shape.batch * shape.spatial, range, shifts, first, second);
+        sums_channels_last(terms, channels, shape.batch * shape.spatial, range, columns, first, second);
     else
-        sums_channels_first(terms, channels, shape, range, shifts, first, second);
+        sums_channels_first(terms, channels, shape, range, columns, first, second);
 }
 
 /// Whether `shift` is more than two deviations from the mean: then Σ d² − (Σ d)²/n would cancel too much of
@@ -81,7 +81,8 @@ __attribute__((noinline)) Index improve_moments(const MomentTerms<Scalar> terms,
         was_far[c] = distance * distance * count > 4 * m2[c];
         shift[c] = static_cast<Scalar>(mean[c]);
     }
-    sums_of_channels(terms, channels, shape, range, shift, first, second);
+    sums_of_channels(terms, channels, shape, range, Columns<MomentTerms<Scalar>, Scalar>{{shift}}, first,
+                     second);
     const Index far = finish_moments(size, count, shift, first, second);
     for (Index c = 0; c < size; ++c)
         if (was_far[c]) {
@@ -104,7 +105,8 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, Cha
         double* const m2 = mean + channels;
         const MomentTerms<Scalar> terms{x};
         guess_means(x, channels, shape, tile, shift);
-        sums_of_channels(terms, channels, shape, tile, shift, mean, m2);
+        sums_of_channels(terms, channels, shape, tile, Columns<MomentTerms<Scalar>, Scalar>{{shift}}, mean,
+                         m2);
         Index far = finish_moments(size, count, shift, mean, m2);
         // The second time is for guesses so bad that even the mean found with them is none.
         for (int attempt = 0; attempt < 2 && far > 0; ++attempt)
@@ -112,14 +114,27 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, Cha
     }
 }
 
-template <class Scalar>
-void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                   ChannelRange range, const Scalar* shift, double* sums) {
-    const GradientTerms<Scalar> terms{x, dz};
+template <class Terms, class Scalar>
+void sums_of_gradients(const Terms terms, Index channels, const BatchShape& shape, ChannelRange range,
+                       const Columns<Terms, Scalar>& columns, double* sums) {
     for (Index begin = range.begin; begin < range.end; begin += widest_tile) {
         const ChannelRange tile{begin, smaller(begin + widest_tile, range.end)};
-        sums_of_channels(terms, channels, shape, tile, shift + begin, sums + begin, sums + channels + begin);
+        sums_of_channels(terms, channels, shape, tile, columns.at(begin), sums + begin,
+                         sums + channels + begin);
     }
+}
+
+template <class Scalar>
+void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
+                   ChannelRange range, const NormalizeCoefficients<Scalar>& k, Activation activation,
+                   double* sums) {
+    using Plain = GradientTerms<Scalar, Activation::none>;
+    using Masked = GradientTerms<Scalar, Activation::relu>;
+    if (activation == Activation::none)
+        sums_of_gradients(Plain{x, dz}, channels, shape, range, Columns<Plain, Scalar>{{k.shift}}, sums);
+    else
+        sums_of_gradients(Masked{x, dz}, channels, shape, range,
+                          Columns<Masked, Scalar>{{k.shift, k.scale, k.offset}}, sums);
 }
 
 template <class Map, class Scalar>
@@ -133,17 +148,29 @@ void map_tensor(const Map map, Index channels, const BatchShape& shape, ChannelR
 
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
-               const NormalizeCoefficients<Scalar>& k) {
-    using Map = NormalizeMap<Scalar>;
-    map_tensor(Map{x, z}, channels, shape, range, Columns<Map, Scalar>{{k.shift, k.scale, k.offset}});
+               const NormalizeCoefficients<Scalar>& k, Activation activation) {
+    const auto map = [&]<Activation given>() {
+        using Map = NormalizeMap<Scalar, given>;
+        map_tensor(Map{x, z}, channels, shape, range, Columns<Map, Scalar>{{k.shift, k.scale, k.offset}});
+    };
+    if (activation == Activation::none)
+        map.template operator()<Activation::none>();
+    else
+        map.template operator()<Activation::relu>();
 }
 
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
-                    ChannelRange range, const InputGradientCoefficients<Scalar>& k) {
-    using Map = InputGradientMap<Scalar>;
-    map_tensor(Map{x, dz, dx}, channels, shape, range,
-               Columns<Map, Scalar>{{k.shift, k.gradient_scale, k.input_scale, k.offset}});
+                    ChannelRange range, const InputGradientCoefficients<Scalar>& k, Activation activation) {
+    using Plain = InputGradientMap<Scalar, Activation::none>;
+    using Masked = InputGradientMap<Scalar, Activation::relu>;
+    if (activation == Activation::none)
+        map_tensor(Plain{x, dz, dx}, channels, shape, range,
+                   Columns<Plain, Scalar>{{k.forward.shift, k.gradient_scale, k.input_scale, k.offset}});
+    else
+        map_tensor(Masked{x, dz, dx}, channels, shape, range,
+                   Columns<Masked, Scalar>{{k.forward.shift, k.gradient_scale, k.input_scale, k.offset,
+                                            k.forward.scale, k.forward.offset}});
 }
 
 }  // namespace

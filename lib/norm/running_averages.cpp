@@ -26,7 +26,8 @@ void SyncBatchNorm<Scalar>::infer(const Scalar* x, Scalar* z, const BatchShape& 
                                 std::sqrt(static_cast<double>(storage_.running_var[c]) + options_.epsilon));
         offset[c] = storage_.beta[c];
     }
-    normalize(x, z, channels_, shape, {storage_.running_mean, scale.data(), offset.data()});
+    normalize(x, z, channels_, shape, {storage_.running_mean, scale.data(), offset.data()},
+              options_.activation);
 }
 
 template <class Scalar>

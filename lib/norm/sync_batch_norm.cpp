@@ -42,7 +42,9 @@ SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communi
     std::ranges::fill(running_var(), Scalar(1));
     gradients_.assign(2 * size(), Scalar(0));
     single_gradient_.assign(2 * size(), Scalar(0));
-    for (auto* coefficients : {&shift_, &scale_, &input_scale_, &offset_}) coefficients->resize(size());
+    for (auto* coefficients :
+         {&shift_, &scale_, &offset_, &gradient_scale_, &input_scale_, &gradient_offset_})
+        coefficients->resize(size());
 }
 
 template <class Scalar>
@@ -180,8 +182,7 @@ void SyncBatchNorm<Scalar>::end_forward() {
         compute_normalization(*forward_moments_, g, all_channels());
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const ForwardSlice<Scalar>& slice = forward_slices_[static_cast<std::size_t>(i)];
-            normalize(slice.x, slice.z, channels_, slice.shape,
-                      {shift_.data(), scale_.data(), offset_.data()});
+            normalize(slice.x, slice.z, channels_, slice.shape, normalization(), options_.activation);
         }
     }
     if (exchanges_ && options_.running_update == RunningUpdate::automatic && options_.track_running_averages)
@@ -275,7 +276,7 @@ void SyncBatchNorm<Scalar>::start_sums(std::span<const BackwardSlice<Scalar>> sl
     if (exchanges_) ++backward_label_.call;
     for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
-        compute_shift(saved, g, all_channels());
+        recall_normalization(saved, g, all_channels());
         if (exchanges_ && group.is_alone()) {
             backward_alone(g);
             if (written) written(group.hosted.begin);
@@ -284,7 +285,8 @@ void SyncBatchNorm<Scalar>::start_sums(std::span<const BackwardSlice<Scalar>> sl
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const BackwardSlice<Scalar>& slice = slices[static_cast<std::size_t>(i)];
             double* const leaf = group.sums->leaf(i - group.hosted.begin);
-            gradient_sums(slice.x, slice.dz, channels_, slice.shape, shift_.data(), leaf);
+            gradient_sums(slice.x, slice.dz, channels_, slice.shape, normalization(), options_.activation,
+                          leaf);
             write_parameter_gradients(slice, saved, g, leaf);
             if (written) written(i);
             group.sums->push(i - group.hosted.begin);
@@ -302,14 +304,14 @@ void SyncBatchNorm<Scalar>::end_backward() {
     for (int g = 0; g < hosted_groups(); ++g) {
         const Group& group = groups_[static_cast<std::size_t>(g)];
         if (exchanges_ && group.is_alone()) continue;
-        compute_shift(*backward_moments_, g, all_channels());
+        recall_normalization(*backward_moments_, g, all_channels());
         compute_input_gradient(*backward_moments_, g, exchanges_ ? group.sums->wait() : nullptr,
                                all_channels());
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const BackwardSlice<Scalar>& slice = backward_slices_[static_cast<std::size_t>(i)];
             if (slice.dx == nullptr) continue;
-            input_gradient(slice.x, slice.dz, slice.dx, channels_, slice.shape,
-                           {shift_.data(), scale_.data(), input_scale_.data(), offset_.data()});
+            input_gradient(slice.x, slice.dz, slice.dx, channels_, slice.shape, input_gradient_coefficients(),
+                           options_.activation);
         }
     }
 }

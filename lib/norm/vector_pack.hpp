@@ -67,6 +67,20 @@ inline __attribute__((always_inline)) Pack<T, Lanes> subtract_in_multiplier(cons
         return a - b;
 }
 
+/// max(0, z); a NaN stays one.
+template <int Lanes, class T>
+inline Pack<T, Lanes> rectified(const Pack<T, Lanes>& z) {
+    constexpr Pack<T, Lanes> zero{};
+    return z < zero ? zero : z;
+}
+
+/// Value where `z` is positive, else 0.
+template <int Lanes, class T>
+inline Pack<T, Lanes> where_positive(const Pack<T, Lanes>& z, const Pack<T, Lanes>& value) {
+    constexpr Pack<T, Lanes> zero{};
+    return z > zero ? value : zero;
+}
+
 /// sums[i] += lane i, for all lanes.
 template <int Lanes, class T>
 inline __attribute__((always_inline)) void add_widened(double* sums, const Pack<T, Lanes>& pack) {

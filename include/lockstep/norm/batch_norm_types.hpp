@@ -20,6 +20,9 @@ enum class RunningUpdate {
 
 struct BatchNormOptions {
     double epsilon = 1e-5;
+    /// Applied to z in the same pass, and undone in backward: relu costs nothing there, and two passes over
+    /// the memory as a layer of its own. γ and β must not change between a forward and its backward.
+    Activation activation = Activation::none;
     /// Weight of the newest batch in the running averages; std::nullopt gives the plain (cumulative) average.
     std::optional<double> momentum = 0.1;
     /// γ and β are learned; otherwise they are 1 and 0.

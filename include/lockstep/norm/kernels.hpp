@@ -7,6 +7,10 @@
 /// channel, the mean rounded to Scalar: x − shift is exact there, and what the rounding left over enters the
 /// offset in double. So z = (x − shift)·scale + offset costs no more than the textbook's formula.
 ///
+/// With Activation::relu normalize gives max(0, z), and the other two take dz for 0 where that is not
+/// positive. They compute it anew from x and the coefficients that normalize had, which costs less than to
+/// read it.
+///
 /// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone;
 /// the bits are the same on every instruction set (see instruction_set.hpp).
 #pragma once
@@ -23,6 +27,9 @@ enum class ChannelOrder {
     last,   ///< [batch][spatial][channels]
     first,  ///< [batch][channels][spatial]
 };
+
+/// What is applied to a normalized value; a NaN stays one.
+enum class Activation { none, relu };
 
 /// The extent of a mini-batch beside its channels. A channel has batch·spatial values; batch may be 0.
 struct BatchShape {
@@ -43,9 +50,9 @@ struct NormalizeCoefficients {
 
 template <class Scalar>
 struct InputGradientCoefficients {
-    const Scalar* shift;
-    const Scalar* gradient_scale;  ///< of dz
-    const Scalar* input_scale;     ///< of x − shift
+    NormalizeCoefficients<Scalar> forward;  ///< those of normalize; of Activation::none only the shift counts
+    const Scalar* gradient_scale;           ///< of dz
+    const Scalar* input_scale;              ///< of x − shift
     const Scalar* offset;
 };
 
@@ -71,18 +78,22 @@ LOCKSTEP_EXPORT void batch_moments(const Scalar* x, Index channels, const BatchS
 /// z = (x − shift)·scale + offset; z may be x.
 template <class Scalar>
 LOCKSTEP_EXPORT void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
-                               ChannelRange range, const NormalizeCoefficients<Scalar>& coefficients);
+                               ChannelRange range, const NormalizeCoefficients<Scalar>& coefficients,
+                               Activation activation);
 
-/// Writes Σ dz for all channels, then Σ dz·(x − shift) for all channels (2·channels doubles).
+/// Writes Σ dz for all channels, then Σ dz·(x − shift) for all channels (2·channels doubles). Of the
+/// coefficients Activation::none needs the shift alone.
 template <class Scalar>
 LOCKSTEP_EXPORT void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                                   ChannelRange range, const Scalar* shift, double* sums);
+                                   ChannelRange range, const NormalizeCoefficients<Scalar>& forward,
+                                   Activation activation, double* sums);
 
 /// dx = gradient_scale·dz + input_scale·(x − shift) + offset; dx may be dz or x.
 template <class Scalar>
 LOCKSTEP_EXPORT void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
                                     const BatchShape& shape, ChannelRange range,
-                                    const InputGradientCoefficients<Scalar>& coefficients);
+                                    const InputGradientCoefficients<Scalar>& coefficients,
+                                    Activation activation);
 
 /// The same for all channels.
 template <class Scalar>
@@ -91,18 +102,19 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, dou
 }
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
-               const NormalizeCoefficients<Scalar>& coefficients) {
-    normalize(x, z, channels, shape, {0, channels}, coefficients);
+               const NormalizeCoefficients<Scalar>& coefficients, Activation activation = Activation::none) {
+    normalize(x, z, channels, shape, {0, channels}, coefficients, activation);
 }
 template <class Scalar>
 void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                   const Scalar* shift, double* sums) {
-    gradient_sums(x, dz, channels, shape, {0, channels}, shift, sums);
+                   const NormalizeCoefficients<Scalar>& forward, Activation activation, double* sums) {
+    gradient_sums(x, dz, channels, shape, {0, channels}, forward, activation, sums);
 }
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
-                    const InputGradientCoefficients<Scalar>& coefficients) {
-    input_gradient(x, dz, dx, channels, shape, {0, channels}, coefficients);
+                    const InputGradientCoefficients<Scalar>& coefficients,
+                    Activation activation = Activation::none) {
+    input_gradient(x, dz, dx, channels, shape, {0, channels}, coefficients, activation);
 }
 
 }  // namespace lockstep

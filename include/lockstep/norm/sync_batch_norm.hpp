@@ -4,6 +4,8 @@
 ///     backward  dβ = Σ dz,  dγ = Σ dz·x̂,  dx = γ/√(σ² + ε)·(dz − dβ/m − x̂·dγ/m)
 ///     infer     the same with the running averages; const, and never communicates
 ///
+/// With Activation::relu z = max(0, γ·x̂ + β), and dz counts where that is positive.
+///
 /// (Ioffe, Szegedy: "Batch normalization", 2015, arXiv 1502.03167.) σ² is biased (÷ m) where it normalizes;
 /// the running variance collects the unbiased one (÷ (m − 1)), as PyTorch does. One exchange in forward, one
 /// in backward; both are exact for unequal and empty shards, and give the same bits on any number of ranks
@@ -198,7 +200,15 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     void compute_input_gradient(const BatchMoments& saved, int group, const double* sums, ChannelRange range);
     void write_parameter_gradients(const BackwardSlice<Scalar>& slice, const BatchMoments& saved, int group,
                                    const double* sums) const;
+    /// The coefficients that forward had, as far as backward needs them.
+    void recall_normalization(const BatchMoments& saved, int group, ChannelRange range);
     void compute_shift(const BatchMoments& saved, int group, ChannelRange range);
+    NormalizeCoefficients<Scalar> normalization() const {
+        return {shift_.data(), scale_.data(), offset_.data()};
+    }
+    InputGradientCoefficients<Scalar> input_gradient_coefficients() const {
+        return {normalization(), gradient_scale_.data(), input_scale_.data(), gradient_offset_.data()};
+    }
 
     Index channels_;
     BatchNormOptions options_;
@@ -223,7 +233,9 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     const BatchMoments* backward_moments_ = nullptr;
     bool exchanges_ = false;
     // Per channel, of the pass at hand.
-    AlignedVector<Scalar> shift_, scale_, input_scale_, offset_, single_gradient_;
+    AlignedVector<Scalar> shift_, scale_, offset_;                          // of normalize
+    AlignedVector<Scalar> gradient_scale_, input_scale_, gradient_offset_;  // of input_gradient
+    AlignedVector<Scalar> single_gradient_;
 };
 
 extern template class SyncBatchNorm<float>;

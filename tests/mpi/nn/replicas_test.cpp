@@ -111,5 +111,29 @@ TEST(Replicas, HaveTheSameBitsWhereverTheirBuffersLie) {
     }
 }
 
+/// A batch norm does the work of a relu that follows, but not of one that comes last. The second relu changes
+/// nothing, and makes the first one not the last.
+TEST(Replicas, HaveTheSameBitsWhetherBatchNormOrALayerOfItsOwnRectifies) {
+    const Communicator world(MPI_COMM_WORLD);
+    const std::string model = "conv 6 3x3 pad 1, batchnorm, relu";
+    LayerHarness<float> apart(model, {9, 8, 3}, {5, 4, 1, 3}, world);
+    LayerHarness<float> fused(model + ", relu", {9, 8, 3}, {5, 4, 1, 3}, world);
+    for (auto* harness : {&apart, &fused}) {
+        harness->forward();
+        harness->backward();
+    }
+    const auto gradients = [](LayerHarness<float>& harness) {
+        const auto values = static_cast<std::size_t>(harness.gradients().values());
+        return std::span<const float>(harness.gradients().cover()[0], values);
+    };
+    for (std::size_t r = 0; r < apart.z.size(); ++r) {
+        EXPECT_TRUE(same_bits<float>(apart.z[r].values, fused.z[r].values));
+        EXPECT_TRUE(same_bits<float>(apart.dx[r].values, fused.dx[r].values));
+        EXPECT_TRUE(same_bits<float>(apart.infer(apart.x[r].const_tensor()).values,
+                                     fused.infer(fused.x[r].const_tensor()).values));
+    }
+    EXPECT_TRUE(same_bits(gradients(apart), gradients(fused)));
+}
+
 }  // namespace
 }  // namespace lockstep::test

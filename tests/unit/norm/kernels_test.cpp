@@ -78,7 +78,8 @@ struct Pass {
     }
 
     void backward(Scalar* dx) {
-        gradient_sums(x.data(), dz.data(), channels, shape, shift.data(), sums.data());
+        gradient_sums(x.data(), dz.data(), channels, shape, {shift.data(), nullptr, nullptr},
+                      Activation::none, sums.data());
         std::vector<Scalar> dz_scale(shift.size()), x_scale(shift.size()), offset(shift.size());
         for (std::size_t c = 0; c < shift.size(); ++c) {
             const double count = moments[0], scale = static_cast<double>(gamma[c]) * inverse_deviation(c);
@@ -88,7 +89,7 @@ struct Pass {
             offset[c] = static_cast<Scalar>(-scale * sums[c] / count - per_x * residue(c));
         }
         input_gradient(x.data(), dz.data(), dx, channels, shape,
-                       {shift.data(), dz_scale.data(), x_scale.data(), offset.data()});
+                       {{shift.data(), nullptr, nullptr}, dz_scale.data(), x_scale.data(), offset.data()});
     }
 
     double sum_dz_xhat(std::size_t c) const {
@@ -276,24 +277,27 @@ TEST(Kernels, RangesOfChannelsGiveWhatAllChannelsGive) {
         for (const ChannelRange range :
              {ChannelRange{0, 16}, ChannelRange{16, 17}, ChannelRange{17, channels}}) {
             batch_moments(pass.x.data(), channels, shape, range, moments.data());
-            gradient_sums(pass.x.data(), pass.dz.data(), channels, shape, range, pass.shift.data(),
-                          sums.data());
+            gradient_sums(pass.x.data(), pass.dz.data(), channels, shape, range,
+                          {pass.shift.data(), nullptr, nullptr}, Activation::none, sums.data());
         }
         EXPECT_EQ(moments, pass.moments);
         EXPECT_EQ(sums, pass.sums);
         std::vector<float> part(pass.x.size()), all(pass.x.size());
         const std::vector<float> half(pass.shift.size(), 0.5F);
         const float* const k = half.data();
-        normalize(pass.x.data(), all.data(), channels, shape, {pass.shift.data(), k, k});
-        for (const ChannelRange range : {ChannelRange{0, 5}, ChannelRange{5, channels}})
-            normalize(pass.x.data(), part.data(), channels, shape, range, {pass.shift.data(), k, k});
-        EXPECT_EQ(part, all);
-        input_gradient(pass.x.data(), pass.dz.data(), all.data(), channels, shape,
-                       {pass.shift.data(), k, k, k});
-        for (const ChannelRange range : {ChannelRange{0, 5}, ChannelRange{5, channels}})
-            input_gradient(pass.x.data(), pass.dz.data(), part.data(), channels, shape, range,
-                           {pass.shift.data(), k, k, k});
-        EXPECT_EQ(part, all);
+        const NormalizeCoefficients<float> forward{pass.shift.data(), k, k};
+        for (const Activation activation : {Activation::none, Activation::relu}) {
+            normalize(pass.x.data(), all.data(), channels, shape, forward, activation);
+            for (const ChannelRange range : {ChannelRange{0, 5}, ChannelRange{5, channels}})
+                normalize(pass.x.data(), part.data(), channels, shape, range, forward, activation);
+            EXPECT_EQ(part, all);
+            input_gradient(pass.x.data(), pass.dz.data(), all.data(), channels, shape, {forward, k, k, k},
+                           activation);
+            for (const ChannelRange range : {ChannelRange{0, 5}, ChannelRange{5, channels}})
+                input_gradient(pass.x.data(), pass.dz.data(), part.data(), channels, shape, range,
+                               {forward, k, k, k}, activation);
+            EXPECT_EQ(part, all);
+        }
     }
 }
 
@@ -322,7 +326,8 @@ TEST(Kernels, EmptyBatchesGiveZeroMomentsAndZeroSums) {
         std::vector<double> moments(moments_size(4), 1.0), sums(8, 1.0);
         const std::vector<float> shift(4, 1.0F);
         batch_moments<float>(nullptr, 4, shape, moments.data());
-        gradient_sums<float>(nullptr, nullptr, 4, shape, shift.data(), sums.data());
+        gradient_sums<float>(nullptr, nullptr, 4, shape, {shift.data(), nullptr, nullptr}, Activation::none,
+                             sums.data());
         EXPECT_EQ(moments, std::vector<double>(9, 0.0));
         EXPECT_EQ(sums, std::vector<double>(8, 0.0));
     }

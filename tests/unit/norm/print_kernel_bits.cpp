@@ -26,15 +26,18 @@ void add_kernels(Hash64& hash, Index channels, const BatchShape& shape) {
     const auto offset = testing::normal_values<Scalar>(size, 0.0, 0.5, 5);
     std::vector<double> moments(static_cast<std::size_t>(moments_size(channels))), sums(2 * size);
     std::vector<Scalar> z(values), dx(values);
+    const NormalizeCoefficients<Scalar> forward{shift.data(), scale.data(), offset.data()};
     batch_moments(x.data(), channels, shape, moments.data());
-    normalize(x.data(), z.data(), channels, shape, {shift.data(), scale.data(), offset.data()});
-    gradient_sums(x.data(), dz.data(), channels, shape, shift.data(), sums.data());
-    input_gradient(x.data(), dz.data(), dx.data(), channels, shape,
-                   {shift.data(), scale.data(), offset.data(), offset.data()});
     hash.add(std::as_bytes(std::span(moments)));
-    hash.add(std::as_bytes(std::span(sums)));
-    hash.add(std::as_bytes(std::span(z)));
-    hash.add(std::as_bytes(std::span(dx)));
+    for (const Activation activation : {Activation::none, Activation::relu}) {
+        normalize(x.data(), z.data(), channels, shape, forward, activation);
+        gradient_sums(x.data(), dz.data(), channels, shape, forward, activation, sums.data());
+        input_gradient(x.data(), dz.data(), dx.data(), channels, shape,
+                       {forward, scale.data(), offset.data(), offset.data()}, activation);
+        hash.add(std::as_bytes(std::span(sums)));
+        hash.add(std::as_bytes(std::span(z)));
+        hash.add(std::as_bytes(std::span(dx)));
+    }
 }
 
 }  // namespace
