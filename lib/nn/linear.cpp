@@ -52,7 +52,6 @@ void Linear<Scalar>::backward(const BackwardPass& pass) {
     for (int r = 0; r < pass.gradients.hosted(); ++r) {
         const auto& x = pass.x[static_cast<std::size_t>(r)];
         const auto& dz = pass.dz[static_cast<std::size_t>(r)];
-        const auto& dx = pass.dx[static_cast<std::size_t>(r)];
         view(pass.gradients.leaf(r, weight_offset_), inputs(), outputs()).noalias() =
             samples(x) * samples(dz).transpose();
         Scalar* const bias_gradient = pass.gradients.leaf(r, bias_offset_);
@@ -60,9 +59,12 @@ void Linear<Scalar>::backward(const BackwardPass& pass) {
         for (Index sample = 0; sample < dz.batch; ++sample)
             for (Index c = 0; c < outputs(); ++c) bias_gradient[c] += dz.data[sample * outputs() + c];
         pass.gradients.push(r, weight_offset_, bias_offset_ + outputs());
-        if (dx.data != nullptr)
-            samples(dx).noalias() = view<const Scalar>(weight_, inputs(), outputs()) * samples(dz);
     }
+    this->report_ready(pass);
+    for (std::size_t r = 0; r < pass.dx.size(); ++r)
+        if (pass.dx[r].data != nullptr)
+            samples(pass.dx[r]).noalias() =
+                view<const Scalar>(weight_, inputs(), outputs()) * samples(pass.dz[r]);
 }
 
 template class Linear<float>;
