@@ -28,7 +28,7 @@ static_assert(Counter::is_always_lock_free);
 
 /// Small enough that all ranks have something to do, large enough that claiming it does not count.
 template <class Scalar>
-constexpr Index chunk_values = 16 * 1024 / static_cast<Index>(sizeof(Scalar));
+constexpr Index chunk_values = 32 * 1024 / static_cast<Index>(sizeof(Scalar));
 
 template <class Scalar>
 Index number_of_chunks(Index count) {
