@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -66,7 +65,10 @@ class File {
 
 /// Memory without a name, given by the system here and now: later would be too late for an error.
 bool reserve(int file, std::uint64_t bytes) {
-    if (bytes > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) return false;
+    // More than there is would be given, and found wanting, page by page.
+    const long pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
+    if (pages < 0 || bytes / static_cast<std::uint64_t>(page_bytes) >= static_cast<std::uint64_t>(pages))
+        return false;
     return ::posix_fallocate(file, 0, static_cast<off_t>(bytes)) == 0;
 }
 
