@@ -65,7 +65,8 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     BenchTable table(communicator,
                      "Step of " + std::to_string(options.trainer.batch_size) + " samples per replica, " +
                          std::to_string(replicas) + " replicas on " + std::to_string(communicator.size()) +
-                         " ranks, us",
+                         " ranks, gradients through " +
+                         (exchange.shares_memory() ? "shared memory" : "messages") + ", us",
                      {{"part", 44}, {"us", 10}});
     const double exchanged = seconds[3] - seconds[4], exposed = seconds[1] - seconds[0];
     table.row({"computation (each rank one replica of its own)", seconds[0] * 1e6});

@@ -34,7 +34,8 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT NodeSum {
   public:
-    /// Collective. Null, alike on all ranks, where the ranks cannot share memory: see NodeMemory.
+    /// Collective. Null, alike on all ranks, where the ranks cannot share memory: see NodeMemory. Throws
+    /// CommunicationError, alike on all ranks, where they do not agree on the sizes, and after the time-out.
     static std::unique_ptr<NodeSum> create(const Communicator& communicator, const ReplicaMap& map,
                                            Index count);
 

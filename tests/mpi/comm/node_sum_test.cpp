@@ -154,5 +154,20 @@ TEST(NodeSum, IsHadByAllRanksOrByNone) {
     EXPECT_EQ(NodeSum<float>::create(world, map, Index{1} << 58), nullptr);
 }
 
+TEST(NodeSum, RanksThatDoNotAgreeAreNamed) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD);
+    const bool last = world.rank() + 1 == world.size();
+    const std::string culprit = "rank " + std::to_string(world.size() - 1) + " has ";
+    const auto create = [&](Index count, int more_replicas) {
+        return error_of<CommunicationError>([&] {
+            NodeSum<float>::create(world, ReplicaMap(world.size() + more_replicas, world.size()), count);
+        });
+    };
+    EXPECT_TRUE(contains(create(last ? 9 : 8, 0), culprit + "9 values"));
+    EXPECT_TRUE(
+        contains(create(8, last ? 1 : 0), culprit + "8 values and " + std::to_string(world.size() + 1)));
+}
+
 }  // namespace
 }  // namespace lockstep
