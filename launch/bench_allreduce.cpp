@@ -2,6 +2,7 @@
 #include "benchmark.hpp"
 
 #include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/comm/node_sum.hpp>
 #include <lockstep/comm/replica_sum.hpp>
 
 #include <mpi.h>
@@ -9,42 +10,71 @@
 #include <memory>
 
 namespace lockstep::launch {
+namespace {
+
+/// The ways to sum `count` values of each rank, and at last none: writing and reading them alone.
+std::vector<std::function<void()>> contestants(const Communicator& communicator, Index count,
+                                               float* const values, volatile float& sink) {
+    const ReplicaMap map(communicator.size(), communicator.size());
+    std::vector<std::function<void()>> all;
+    int number = 0;
+    for (const ExchangeForm form :
+         {ExchangeForm::short_form, ExchangeForm::long_form, ExchangeForm::automatic})
+        all.emplace_back([=, &sink,
+                          sum = std::make_shared<ReplicaSum<float>>(
+                              communicator, map, std::vector<float*>{values}, count,
+                              ReplicaSum<float>::Options{.form = form, .number = number++})] {
+            write_values(values, count);
+            sum->start();
+            sum->wait();
+            sink = read_values(values, count);
+        });
+    all.emplace_back([=, &sink] {
+        write_values(values, count);
+        communicator.check(MPI_Allreduce(MPI_IN_PLACE, values, static_cast<int>(count), MPI_FLOAT, MPI_SUM,
+                                         communicator.handle()),
+                           "benchmark");
+        sink = read_values(values, count);
+    });
+    all.emplace_back([=, &sink] {
+        write_values(values, count);
+        sink = read_values(values, count);
+    });
+    if (const std::shared_ptr<NodeSum<float>> sum = NodeSum<float>::create(communicator, map, count))
+        all.emplace_back([=, &sink] {
+            write_values(sum->cover().front(), count);
+            sink = read_values(sum->finish(), count);
+        });
+    return all;
+}
+
+}  // namespace
 
 nlohmann::json bench_allreduce(const Communicator& communicator) {
     BenchTable table(communicator,
                      "Sums of floats over " + std::to_string(communicator.size()) +
-                         " ranks, in place, us; ratio: automatic to MPI_Allreduce",
+                         " ranks that each rank writes and of which it reads the result, less the time of "
+                         "writing and reading, us; ratios: to MPI_Allreduce",
                      {{"floats", 9},
                       {"bytes", 10},
+                      {"MPI_Allreduce", 14, 2},
                       {"short", 9, 2},
                       {"long", 9, 2},
                       {"automatic", 10, 2},
-                      {"MPI_Allreduce", 14, 2},
-                      {"ratio", 6, 2}});
-    const ReplicaMap map(communicator.size(), communicator.size());
+                      {"ratio", 6, 2},
+                      {"shared memory", 14, 2},
+                      {"ratio ", 6, 2}});
     for (Index count = 2; count <= (Index{4} << 20); count *= count < 512 ? 4 : 2) {
-        AlignedVector<float> values(static_cast<std::size_t>(count), 0.0F);
-        int number = 0;
-        const auto sum_of = [&](ExchangeForm form) {
-            return std::make_shared<ReplicaSum<float>>(
-                communicator, map, std::vector<float*>{values.data()}, count,
-                ReplicaSum<float>::Options{.form = form, .number = number++});
-        };
-        std::vector<std::function<void()>> contestants;
-        for (const ExchangeForm form :
-             {ExchangeForm::short_form, ExchangeForm::long_form, ExchangeForm::automatic})
-            contestants.emplace_back([sum = sum_of(form)] {
-                sum->start();
-                sum->wait();
-            });
-        contestants.emplace_back([&] {
-            communicator.check(MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(count), MPI_FLOAT,
-                                             MPI_SUM, communicator.handle()),
-                               "benchmark");
-        });
-        const auto seconds = measure(communicator, contestants);
-        table.row({count, count * 4, seconds[0] * 1e6, seconds[1] * 1e6, seconds[2] * 1e6, seconds[3] * 1e6,
-                   seconds[2] / seconds[3]});
+        AlignedVector<float> values(static_cast<std::size_t>(count));
+        volatile float sink = 0;
+        const auto seconds = measure(communicator, contestants(communicator, count, values.data(), sink));
+        const auto us = [&](std::size_t i) { return (seconds[i] - seconds[4]) * 1e6; };
+        std::vector<nlohmann::json> row{count, count * 4, us(3), us(0), us(1), us(2), us(2) / us(3)};
+        if (seconds.size() > 5)
+            row.insert(row.end(), {us(5), us(5) / us(3)});
+        else
+            row.insert(row.end(), {"-", "-"});  // the ranks cannot share memory
+        table.row(std::move(row));
     }
     return table.rows();
 }

@@ -2,7 +2,8 @@
 #include "benchmark.hpp"
 #include "options.hpp"
 
-#include <lockstep/comm/replica_sum.hpp>
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/trainer.hpp>
 
 #include <algorithm>
@@ -48,29 +49,36 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     EndlessTrainer alone(with(options.trainer, 1, "local"), data.train, Communicator::self());
     EndlessTrainer local(with(options.trainer, replicas, "local"), data.train, communicator);
     EndlessTrainer sync(with(options.trainer, replicas, "sync"), data.train, communicator);
-    std::vector<float> gradients(static_cast<std::size_t>(alone.gradients()));
-    const ReplicaMap map(communicator.size(), communicator.size());
-    ReplicaSum<float> sum(communicator, map, {gradients.data()}, alone.gradients(), {.number = 1000});
+    GradientReducer<float> exchange(communicator, ReplicaMap(communicator.size(), communicator.size()),
+                                    alone.gradients(),
+                                    {options.trainer.reduction, options.trainer.gradient_path});
+    AlignedVector<float> gradients(static_cast<std::size_t>(alone.gradients()));
+    volatile float sink = 0;
     const auto seconds = measure(communicator,
                                  {[&] { alone.step(); }, [&] { local.step(); }, [&] { sync.step(); },
                                   [&] {
-                                      sum.start();
-                                      sum.wait();
+                                      write_values(exchange.cover().front(), alone.gradients());
+                                      sink = read_values(exchange.finish(), alone.gradients());
+                                  },
+                                  [&] {
+                                      write_values(gradients.data(), alone.gradients());
+                                      sink = read_values(gradients.data(), alone.gradients());
                                   }},
                                  step_turns);
     BenchTable table(communicator,
                      "Step of " + std::to_string(options.trainer.batch_size) + " samples per replica, " +
                          std::to_string(replicas) + " replicas on " + std::to_string(communicator.size()) +
-                         " ranks, us",
+                         " ranks, gradients through " +
+                         (exchange.shares_memory() ? "shared memory" : "messages") + ", us",
                      {{"part", 44}, {"us", 10}});
-    const double exposed = seconds[1] - seconds[0];
+    const double exchanged = seconds[3] - seconds[4], exposed = seconds[1] - seconds[0];
     table.row({"computation (each rank one replica of its own)", seconds[0] * 1e6});
     table.row({"step, local statistics", seconds[1] * 1e6});
     table.row({"step, synchronized statistics", seconds[2] * 1e6});
     table.row({"statistics exchange (sync - local)", (seconds[2] - seconds[1]) * 1e6});
-    table.row({"gradient exchange by itself", seconds[3] * 1e6});
+    table.row({"gradient exchange by itself", exchanged * 1e6});
     table.row({"gradient exchange exposed (local - computation)", exposed * 1e6});
-    table.row({"gradient exchange hidden", (seconds[3] - exposed) * 1e6});
+    table.row({"gradient exchange hidden", (exchanged - exposed) * 1e6});
     return table.rows();
 }
 

@@ -2,6 +2,7 @@
 /// start together and the slowest counts; of many turns the median is reported.
 #pragma once
 
+#include <lockstep/base/shape.hpp>
 #include <lockstep/comm/communicator.hpp>
 
 #include <nlohmann/json.hpp>
@@ -24,6 +25,11 @@ struct MeasureOptions {
 std::vector<double> measure(const Communicator& communicator,
                             const std::vector<std::function<void()>>& contestants,
                             const MeasureOptions& options = {});
+
+/// Writes values as backward does: after it they are in the caches of this core, and in nobody else's.
+void write_values(float* values, Index count);
+/// Reads values as the optimizer does. Returns something that depends on all of them.
+float read_values(const float* values, Index count);
 
 /// A table on rank 0's standard output, and the same rows for --json.
 class BenchTable {

@@ -51,6 +51,14 @@ void Communicator::State::fail(const std::string& what) {
     throw CommunicationError(what);
 }
 
+void Communicator::State::fail_on_time(const std::string& what, const std::vector<int>& missing) {
+    fail("rank " + std::to_string(rank) + " of " + std::to_string(size) + ": time-out after " +
+         seconds_text(options.timeout_seconds) + " at " + what + ": " +
+         (missing.empty() ? std::string("not every rank came; one")
+                          : ranks_text(missing) + " did not come, which") +
+         " has failed, hangs, or took another way");
+}
+
 void Communicator::State::check_usable() const {
     if (failed)
         throw CommunicationError(

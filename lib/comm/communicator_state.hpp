@@ -22,6 +22,8 @@ struct Communicator::State {
     void announce(const std::string& what);
     /// Announces, and throws CommunicationError.
     [[noreturn]] void fail(const std::string& what);
+    /// Fails because the time was up at `what`; names the ranks that did not come, where they are known.
+    [[noreturn]] void fail_on_time(const std::string& what, const std::vector<int>& missing);
     /// Throws if the communicator has failed before.
     void check_usable() const;
     /// For loops that wait: whether the time is up. Throws CommunicationError if another rank has failed.

@@ -29,6 +29,13 @@ std::vector<ReplicaRange> tree_cover(ReplicaRange tree, ReplicaRange block) {
     return cover;
 }
 
+std::vector<ReplicaRange> all_covers(const ReplicaMap& map) {
+    std::vector<ReplicaRange> nodes;
+    for (int rank = 0; rank < map.ranks(); ++rank)
+        for (const ReplicaRange node : tree_cover(map.all(), map.block(rank))) nodes.push_back(node);
+    return nodes;
+}
+
 FoldPlan::FoldPlan(ReplicaRange tree, std::vector<ReplicaRange> nodes) : nodes_(std::move(nodes)) {
     slots_.reserve(nodes_.size());
     merges_.reserve(nodes_.size());

@@ -42,13 +42,6 @@ void add(Scalar* result, const Scalar* left, const Scalar* right, Index count) {
     for (Index i = 0; i < count; ++i) result[i] = left[i] + right[i];
 }
 
-std::vector<ReplicaRange> all_covers(const ReplicaMap& map) {
-    std::vector<ReplicaRange> nodes;
-    for (int rank = 0; rank < map.ranks(); ++rank)
-        for (const ReplicaRange node : tree_cover(map.all(), map.block(rank))) nodes.push_back(node);
-    return nodes;
-}
-
 }  // namespace
 
 template <class Scalar>
@@ -231,12 +224,8 @@ void ReplicaSum<Scalar>::fail_on_time() {
         MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE);
         if (!done && request_ranks_[i] != anybody) missing.push_back(request_ranks_[i]);
     }
-    communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
-                               seconds_text(communicator_.timeout_seconds()) +
-                               " at reducing gradients (part " + std::to_string(options_.number) + "): " +
-                               (missing.empty() ? std::string("not every rank came; one")
-                                                : ranks_text(missing) + " did not come, which") +
-                               " has failed, hangs, or took another way");
+    communicator_.state_->fail_on_time("reducing gradients (part " + std::to_string(options_.number) + ")",
+                                       missing);
 }
 
 template class ReplicaSum<float>;

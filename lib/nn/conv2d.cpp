@@ -177,8 +177,10 @@ void Conv2d<Scalar>::backward(const BackwardPass& pass) {
         if (options_.bias) write_bias_gradient(pass.dz[i], pass.gradients.leaf(r, bias_offset_));
         const Index end = options_.bias ? bias_offset_ + outputs : weight_offset_ + weight_values() * outputs;
         pass.gradients.push(r, weight_offset_, end);
-        if (pass.dx[i].data != nullptr) write_input_gradient(pass.dz[i], pass.dx[i]);
     }
+    this->report_ready(pass);
+    for (std::size_t r = 0; r < pass.dx.size(); ++r)
+        if (pass.dx[r].data != nullptr) write_input_gradient(pass.dz[r], pass.dx[r]);
 }
 
 template <class Scalar>

@@ -1,35 +1,37 @@
+#include <lockstep/base/error.hpp>
 #include <lockstep/nn/gradient_store.hpp>
 
 namespace lockstep {
 
 template <class Scalar>
-GradientStore<Scalar>::GradientStore(const ReplicaMap& map, int rank, Index values)
-    : plan_(FoldPlan::of_leaves(map.all(), map.block(rank))), values_(values) {
-    slots_.assign(static_cast<std::size_t>(plan_.slots()),
-                  AlignedVector<Scalar>(static_cast<std::size_t>(values)));
+GradientStore<Scalar>::GradientStore(const ReplicaMap& map, int rank, Index values,
+                                     const std::vector<Scalar*>& cover)
+    : plan_(FoldPlan::of_leaves(map.all(), map.block(rank))), values_(values), slots_(cover) {
+    if (!cover.empty() && cover.size() != static_cast<std::size_t>(plan_.remaining()))
+        throw Error("gradient store: one array for each node of the rank's cover is needed");
+    // What remains of the fold is in the first slots.
+    while (slots_.size() < static_cast<std::size_t>(plan_.slots()))
+        slots_.push_back(storage_.emplace_back(static_cast<std::size_t>(values)).data());
 }
 
 template <class Scalar>
 Scalar* GradientStore<Scalar>::leaf(int i, Index offset) {
-    return slots_[static_cast<std::size_t>(plan_.slot(i))].data() + offset;
+    return slots_[static_cast<std::size_t>(plan_.slot(i))] + offset;
 }
 
 template <class Scalar>
 void GradientStore<Scalar>::push(int i, Index begin, Index end) {
     auto top = static_cast<std::size_t>(plan_.slot(i));
     for (int merges = plan_.merges_after(i); merges > 0; --merges, --top) {
-        Scalar* const left = slots_[top - 1].data();
-        const Scalar* const right = slots_[top].data();
+        Scalar* const left = slots_[top - 1];
+        const Scalar* const right = slots_[top];
         for (Index k = begin; k < end; ++k) left[k] += right[k];
     }
 }
 
 template <class Scalar>
 std::vector<Scalar*> GradientStore<Scalar>::cover() {
-    std::vector<Scalar*> arrays;
-    arrays.reserve(static_cast<std::size_t>(plan_.remaining()));
-    for (int k = 0; k < plan_.remaining(); ++k) arrays.push_back(slots_[static_cast<std::size_t>(k)].data());
-    return arrays;
+    return {slots_.begin(), slots_.begin() + plan_.remaining()};
 }
 
 template class GradientStore<float>;

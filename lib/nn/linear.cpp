@@ -52,15 +52,19 @@ void Linear<Scalar>::backward(const BackwardPass& pass) {
     for (int r = 0; r < pass.gradients.hosted(); ++r) {
         const auto& x = pass.x[static_cast<std::size_t>(r)];
         const auto& dz = pass.dz[static_cast<std::size_t>(r)];
-        const auto& dx = pass.dx[static_cast<std::size_t>(r)];
-        const DenseExtents extents{inputs(), outputs(), x.batch};
-        products.weight_gradient(x.data, dz.data, pass.gradients.leaf(r, weight_offset_), extents);
+        products.weight_gradient(x.data, dz.data, pass.gradients.leaf(r, weight_offset_),
+                                 {inputs(), outputs(), x.batch});
         Scalar* const bias_gradient = pass.gradients.leaf(r, bias_offset_);
         std::fill_n(bias_gradient, outputs(), Scalar(0));
         for (Index sample = 0; sample < dz.batch; ++sample)
             for (Index c = 0; c < outputs(); ++c) bias_gradient[c] += dz.data[sample * outputs() + c];
         pass.gradients.push(r, weight_offset_, bias_offset_ + outputs());
-        if (dx.data != nullptr) products.input_gradient(weight_, dz.data, dx.data, extents);
+    }
+    this->report_ready(pass);
+    for (std::size_t r = 0; r < pass.dx.size(); ++r) {
+        const auto& dx = pass.dx[r];
+        if (dx.data != nullptr)
+            products.input_gradient(weight_, pass.dz[r].data, dx.data, {inputs(), outputs(), dx.batch});
     }
 }
 

@@ -23,11 +23,11 @@ void Network<Scalar>::initialize(std::uint64_t seed) {
 }
 
 template <class Scalar>
-void Network<Scalar>::prepare_training(Index batch) {
+void Network<Scalar>::prepare_training(Index batch, const std::vector<Scalar*>& cover) {
     const int rank = setup_.communicator.rank();
     const auto hosted = static_cast<std::size_t>(map_.block(rank).size());
     layers_->reserve(static_cast<int>(hosted), batch);
-    gradients_ = std::make_unique<GradientStore<Scalar>>(map_, rank, layout_.parameter_values());
+    gradients_ = std::make_unique<GradientStore<Scalar>>(map_, rank, layout_.parameter_values(), cover);
     logit_storage_.assign(hosted,
                           AlignedVector<Scalar>(static_cast<std::size_t>(batch * output_shape().size())));
     logits_.clear();

@@ -71,8 +71,9 @@ Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Com
     check_statistics_groups();
     const Index batch = sampler_.largest_slice();
     network_.initialize(options_.seed);
-    network_.prepare_training(batch);
-    reducer_.emplace(communicator_, map_, network_.gradients(), options_.reduction);
+    reducer_.emplace(communicator_, map_, network_.layout().parameter_values(),
+                     typename GradientReducer<Scalar>::Options{options_.reduction, options_.gradient_path});
+    network_.prepare_training(batch, reducer_->cover());
     summary_.emplace(communicator_, map_, network_.batch_norms());
     gradients_ready_ = [this](Index offset) { reducer_->ready(offset); };
 

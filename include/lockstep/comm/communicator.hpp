@@ -16,6 +16,8 @@ namespace lockstep {
 class TreeExchange;
 template <class Scalar>
 class ReplicaSum;
+template <class Scalar>
+class NodeSum;
 
 struct CommunicatorOptions {
     /// How long an exchange may wait for other ranks before it is a CommunicationError.
@@ -73,6 +75,8 @@ class LOCKSTEP_EXPORT Communicator {
     friend class TreeExchange;
     template <class Scalar>
     friend class ReplicaSum;
+    template <class Scalar>
+    friend class NodeSum;
     struct State;
     explicit Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 

@@ -15,6 +15,9 @@ namespace lockstep {
 /// The fewest nodes of tree(range) that tile what `block` has in common with it, from left to right.
 LOCKSTEP_EXPORT std::vector<ReplicaRange> tree_cover(ReplicaRange tree, ReplicaRange block);
 
+/// The covers of all ranks, one after the other: together they tile tree(0, R).
+LOCKSTEP_EXPORT std::vector<ReplicaRange> all_covers(const ReplicaMap& map);
+
 /// How to combine neighbouring tree nodes that arrive from left to right: as a stack.
 ///
 /// Node i goes to slot(i) of the stack; then merges_after(i) times the two topmost entries are siblings and

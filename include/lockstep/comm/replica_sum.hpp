@@ -1,4 +1,5 @@
-/// Long sums over replicas along the fixed tree, nonblocking and in place: what reduces gradients.
+/// Long sums over replicas along the fixed tree in messages, nonblocking and in place: what reduces gradients
+/// where the ranks do not share memory (see NodeSum).
 ///
 /// A rank keeps one array for each node of its cover; the sum over all replicas replaces the first of them.
 ///   short form: every rank sends its cover to every other and finishes the tree.

@@ -18,7 +18,9 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT GradientStore {
   public:
-    GradientStore(const ReplicaMap& map, int rank, Index values);
+    /// `cover`: where the arrays of the rank's cover are to lie, in memory that outlives the store; where it
+    /// is empty they are the store's own.
+    GradientStore(const ReplicaMap& map, int rank, Index values, const std::vector<Scalar*>& cover = {});
 
     Index values() const { return values_; }
     int hosted() const { return plan_.nodes(); }
@@ -26,13 +28,14 @@ class LOCKSTEP_EXPORT GradientStore {
     Scalar* leaf(int i, Index offset);
     /// Says that hosted replica i has written [begin, end); in the order of i for each such range.
     void push(int i, Index begin, Index end);
-    /// The arrays of the rank's cover, from left to right; the first receives the sum over all replicas.
+    /// The arrays of the rank's cover, from left to right.
     std::vector<Scalar*> cover();
 
   private:
     FoldPlan plan_;
     Index values_;
-    std::vector<AlignedVector<Scalar>> slots_;
+    std::vector<AlignedVector<Scalar>> storage_;
+    std::vector<Scalar*> slots_;
 };
 
 extern template class GradientStore<float>;

@@ -29,7 +29,7 @@ struct StepContext {
     std::span<const Index> first_positions;
 };
 
-/// Called in backward with an offset from which on all gradients are complete; offsets fall.
+/// Called in backward with an offset from which on all gradients are complete; offsets never rise.
 using GradientsReady = std::function<void(Index offset)>;
 
 /// One layer. Instantiated for float and double.
@@ -72,7 +72,8 @@ class LOCKSTEP_EXPORT Layer {
     virtual void reserve(int replicas, Index batch);
 
     virtual void forward(const StepContext& context, Inputs x, Outputs z) = 0;
-    /// Writes dx and, for each hosted replica, the gradients of the parameters; pushes the latter.
+    /// Writes dx and, for each hosted replica, the gradients of the parameters; pushes the latter. May say
+    /// that they are complete before it turns to dx, so that their exchange goes on meanwhile.
     virtual void backward(const BackwardPass& pass) = 0;
     virtual void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const = 0;
 
@@ -88,6 +89,10 @@ class LOCKSTEP_EXPORT Layer {
 
   protected:
     void set_first_parameter(Index offset) { first_parameter_ = offset; }
+    /// For backward: all hosted replicas have pushed their gradients.
+    void report_ready(const BackwardPass& pass) const {
+        if (pass.ready) pass.ready(first_parameter_);
+    }
 
   private:
     Shape input_;

@@ -42,8 +42,8 @@ class LOCKSTEP_EXPORT Network {
 
     /// Sets the initial parameters, a function of the seed, and fresh running averages.
     void initialize(std::uint64_t seed);
-    /// Allocates activations and gradients for up to `batch` samples a replica.
-    void prepare_training(Index batch);
+    /// Allocates activations and gradients for up to `batch` samples a replica; `cover` as in GradientStore.
+    void prepare_training(Index batch, const std::vector<Scalar*>& cover = {});
 
     /// Training pass over one input for each hosted replica; returns their logits, valid until the next pass.
     std::span<const Tensor<const Scalar>> forward(const StepContext& context,

@@ -43,6 +43,7 @@ struct TrainerOptions {
     std::uint64_t seed = 1;
     bool shuffle = true;
     Reduction reduction = Reduction::reproducible;
+    GradientPath gradient_path = GradientPath::automatic;  ///< changes no bit
 };
 
 /// What a step tells: over the global batch, alike on all ranks.
@@ -122,9 +123,9 @@ class LOCKSTEP_EXPORT Trainer {
     Augmentation augmentation_;
     Sampler sampler_;
     Schedule schedule_;
+    std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
     Network<Scalar> network_;
     Optimizer<Scalar> optimizer_;
-    std::optional<GradientReducer<Scalar>> reducer_;
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;

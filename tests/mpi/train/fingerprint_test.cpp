@@ -47,13 +47,16 @@ RunRecord<Scalar> run(const TrainerOptions& options, const Dataset& data, const 
 }
 
 template <class Scalar>
-void expect_same_bits_as_alone(const TrainerOptions& options, const Dataset& data) {
+void expect_same_bits_as_alone(TrainerOptions options, const Dataset& data) {
     const auto alone = run<Scalar>(options, data, Communicator::self());
-    const auto together = run<Scalar>(options, data, Communicator(MPI_COMM_WORLD));
-    EXPECT_EQ(together.losses, alone.losses);
-    EXPECT_EQ(together.parameters, alone.parameters);
-    EXPECT_EQ(together.averages, alone.averages);
-    EXPECT_EQ(together.fingerprint, alone.fingerprint);
+    for (const GradientPath path : {GradientPath::automatic, GradientPath::messages}) {
+        options.gradient_path = path;
+        const auto together = run<Scalar>(options, data, Communicator(MPI_COMM_WORLD));
+        EXPECT_EQ(together.losses, alone.losses);
+        EXPECT_EQ(together.parameters, alone.parameters);
+        EXPECT_EQ(together.averages, alone.averages);
+        EXPECT_EQ(together.fingerprint, alone.fingerprint);
+    }
     EXPECT_NE(alone.losses.back(), alone.losses.front()) << "nothing happens, so nothing is tested";
 }
 

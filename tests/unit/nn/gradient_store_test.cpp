@@ -1,3 +1,4 @@
+#include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
 #include <lockstep/nn/gradient_store.hpp>
 
@@ -63,6 +64,23 @@ TEST(GradientStore, LeavesTheCoverOfItsBlock) {
         for (std::size_t k = 0; k < nodes.size(); ++k)
             EXPECT_EQ(Array(store.cover()[k], store.cover()[k] + values),
                       tree_sum(nodes[k].begin, nodes[k].end));
+    }
+}
+
+TEST(GradientStore, LeavesTheCoverInTheMemoryThatItIsGiven) {
+    const ReplicaMap map(13, 3);
+    for (int rank = 0; rank < 3; ++rank) {
+        const auto nodes = tree_cover(map.all(), map.block(rank));
+        std::vector<Array> memory(nodes.size(), Array(values));
+        std::vector<float*> cover;
+        for (Array& array : memory) cover.push_back(array.data());
+        GradientStore<float> store(map, rank, values, cover);
+        EXPECT_EQ(store.cover(), cover);
+        write_gradients(store, map.block(rank));
+        for (std::size_t k = 0; k < nodes.size(); ++k)
+            EXPECT_EQ(memory[k], tree_sum(nodes[k].begin, nodes[k].end));
+        cover.push_back(cover.front());
+        EXPECT_THROW(GradientStore<float>(map, rank, values, cover), Error);
     }
 }
 

@@ -1,0 +1,80 @@
+/// One long sum over replicas in memory that the ranks of a node share: what reduces gradients there.
+///
+/// Each rank writes its part of the sum, one array for each node of its cover, into memory that all others
+/// read. The arrays are cut into chunks. Once all ranks have completed a chunk, any of them adds it up along
+/// the fixed tree, straight into the one result that all read; nothing is copied or sent. Who adds which
+/// chunk is left to chance, for the bits do not depend on it: so a rank that waits does the work of one that
+/// is late.
+///
+/// All of this hangs on counters that only grow, over all sums. In the sum number s (from 0) of K chunks:
+///   given[rank]  s·K + k once the rank has completed its last k chunks; arrays are completed from their end
+///   claimed      chunks that somebody has set out to add, in the same order
+///   added        chunks that are in the result
+/// Why nobody overwrites what another still reads: a rank writes its arrays for the next sum after finish(),
+/// when all chunks are added; and the first chunk of the next result is added when all ranks have given
+/// something for the next sum, after they have read the last result.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/base/shape.hpp>
+#include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/node_memory.hpp>
+#include <lockstep/comm/replica_map.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace lockstep {
+
+/// One reusable sum of `count` values, over all replicas of a map. Allocates only on construction.
+/// Instantiated for float and double.
+template <class Scalar>
+class LOCKSTEP_EXPORT NodeSum {
+  public:
+    /// Collective. Null, alike on all ranks, where the ranks cannot share memory: see NodeMemory. Throws
+    /// CommunicationError, alike on all ranks, where they do not agree on the sizes, and after the time-out.
+    static std::unique_ptr<NodeSum> create(const Communicator& communicator, const ReplicaMap& map,
+                                           Index count);
+
+    /// Where this rank writes what it gives: one array of `count` values for each node of its cover of
+    /// tree(0, R), from left to right. They are its own to write from finish() on to ready().
+    const std::vector<Scalar*>& cover() const { return cover_; }
+
+    /// Says that this rank's values from `offset` on are complete. Only a note to the others: does not wait.
+    void ready(Index offset);
+    /// Completes the sum and returns it, alike on all ranks, valid until the next ready(). Throws
+    /// CommunicationError after the time-out.
+    const Scalar* finish();
+
+  private:
+    struct Counters;
+
+    NodeSum(const Communicator& communicator, const ReplicaMap& map, Index count, NodeMemory memory);
+    Counters& counters(int rank) const;
+    bool add_next_chunk();
+    void add_chunk(Index begin, Index end);
+    std::uint64_t given_by_all() const;
+    [[noreturn]] void fail_on_time() const;
+
+    Communicator communicator_;
+    NodeMemory memory_;
+    Index count_;
+    std::uint64_t chunks_;
+    FoldPlan top_;
+    std::vector<Scalar*> cover_;
+    std::vector<const Scalar*> operands_;  // of the top of the tree, from left to right
+    Scalar* result_;
+    std::vector<const Scalar*> stack_;
+    AlignedVector<Scalar> partial_sums_;  // of one chunk, for each entry of the stack
+    std::uint64_t before_ = 0;            // chunks of all sums before this one
+    std::uint64_t given_ = 0;             // by this rank
+    std::uint64_t given_by_all_ = 0;      // at the last look
+};
+
+extern template class NodeSum<float>;
+extern template class NodeSum<double>;
+
+}  // namespace lockstep

@@ -1,0 +1,173 @@
+// The sum in shared memory: the bits of the tree whoever adds which part of it and whenever they come; no
+// rank waits for one that has given its part; one that has not is named.
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/node_sum.hpp>
+
+#include "support/mpi_values.hpp"
+#include "support/replica_arrays.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+namespace lockstep {
+namespace {
+
+using testing::contains;
+using testing::error_of;
+using testing::expected_sum;
+using testing::ReplicaArrays;
+using testing::world_size;
+
+template <class Scalar>
+std::vector<Scalar> result_of(NodeSum<Scalar>& sum, std::size_t count) {
+    const Scalar* const result = sum.finish();
+    return {result, result + count};
+}
+
+#ifdef __linux__
+
+template <class Scalar>
+void expect_bits_of_the_tree(std::size_t count) {
+    const Communicator world(MPI_COMM_WORLD);
+    for (int replicas = world.size(); replicas <= world.size() + 6; ++replicas) {
+        const ReplicaMap map(replicas, world.size());
+        const auto sum = NodeSum<Scalar>::create(world, map, static_cast<Index>(count));
+        ASSERT_TRUE(sum);
+        ReplicaArrays<Scalar> arrays(world, map, count, sum->cover());
+        for (std::uint64_t call = 1; call <= 3; ++call) {
+            arrays.fill(call);
+            ASSERT_EQ(result_of(*sum, count), expected_sum<Scalar>(replicas, count, call))
+                << replicas << " replicas, " << count << " values, call " << call;
+        }
+    }
+}
+
+TEST(NodeSum, GivesTheBitsOfTheTree) {
+    for (const std::size_t count : {1, 15, 1000, 8192, 8193, 50001}) {
+        expect_bits_of_the_tree<float>(count);
+        expect_bits_of_the_tree<double>(count);
+    }
+}
+
+TEST(NodeSum, OfNothingIsNothing) {
+    expect_bits_of_the_tree<float>(0);
+}
+
+// Ranks complete their arrays in steps of their own, rest when they please, and write the next values at
+// once.
+TEST(NodeSum, DoesNotDependOnWhenRanksCome) {
+    const Communicator world(MPI_COMM_WORLD);
+    constexpr std::size_t count = 70001;
+    const ReplicaMap map(2 * world.size() + 1, world.size());
+    const auto sum = NodeSum<float>::create(world, map, count);
+    ASSERT_TRUE(sum);
+    ReplicaArrays<float> arrays(world, map, count, sum->cover());
+    RandomStream random(1, RandomPurpose::test, static_cast<std::uint64_t>(world.rank()));
+    const auto rest = [&] {
+        if (random.uniform() < 0.3)
+            std::this_thread::sleep_for(std::chrono::microseconds(static_cast<int>(random.uniform(0, 500))));
+    };
+    std::vector<std::vector<float>> expected;
+    for (std::uint64_t seed = 0; seed < 3; ++seed)
+        expected.push_back(expected_sum<float>(map.replicas(), count, seed));
+    for (std::uint64_t call = 0; call < 60; ++call) {
+        arrays.fill(call % 3);
+        for (Index offset = count; offset > 0; offset -= static_cast<Index>(random.uniform(1, 30000))) {
+            sum->ready(offset);
+            rest();
+        }
+        ASSERT_EQ(result_of(*sum, count), expected[call % 3]) << "call " << call;
+        rest();
+    }
+}
+
+TEST(NodeSum, SeveralMayBeUnderWay) {
+    const Communicator world(MPI_COMM_WORLD);
+    const ReplicaMap map(7, world.size());
+    const std::vector<std::size_t> counts{50000, 3, 9000};
+    std::vector<std::unique_ptr<NodeSum<double>>> sums;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        sums.push_back(NodeSum<double>::create(world, map, static_cast<Index>(counts[i])));
+        ASSERT_TRUE(sums.back());
+        ReplicaArrays<double>(world, map, counts[i], sums[i]->cover()).fill(i);
+        sums[i]->ready(0);
+    }
+    for (std::size_t i = counts.size(); i-- > 0;)
+        EXPECT_EQ(result_of(*sums[i], counts[i]), expected_sum<double>(7, counts[i], i)) << "sum " << i;
+}
+
+TEST(NodeSum, ARankThatHasGivenItsPartIsNotWaitedFor) {
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 20});
+    constexpr std::size_t count = 50000;
+    const ReplicaMap map(world.size(), world.size());
+    const auto sum = NodeSum<float>::create(world, map, count);
+    ASSERT_TRUE(sum);
+    ReplicaArrays<float>(world, map, count, sum->cover()).fill(1);
+    sum->ready(0);
+    if (world.rank() == 0) MPI_Barrier(MPI_COMM_WORLD);  // until all others have finished
+    EXPECT_EQ(result_of(*sum, count), expected_sum<float>(map.replicas(), count, 1));
+    if (world.rank() != 0) MPI_Barrier(MPI_COMM_WORLD);
+}
+
+TEST(NodeSum, AMissingRankIsNamedAfterTheTimeout) {
+    if (world_size() == 1) return;
+    constexpr Index count = 50000;
+    for (const Index given : {Index{0}, count / 2, count - 1}) {
+        const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+        const auto sum = NodeSum<float>::create(world, ReplicaMap(world.size(), world.size()), count);
+        ASSERT_TRUE(sum);
+        sum->ready(count - given);
+        if (world.rank() != 0) {
+            const testing::Watch watch;
+            const std::string text = error_of<CommunicationError>([&] { sum->finish(); });
+            EXPECT_TRUE(contains(text, "rank 0 did not come")) << text;
+            EXPECT_LT(watch.seconds(), 5.0);
+            EXPECT_TRUE(contains(error_of<CommunicationError>([&] { sum->finish(); }), "failed before"));
+        }
+        MPI_Barrier(MPI_COMM_WORLD);
+    }
+}
+
+TEST(NodeSum, AFailureElsewhereEndsTheWait) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 60});
+    const auto sum = NodeSum<float>::create(world, ReplicaMap(world.size(), world.size()), 1000);
+    ASSERT_TRUE(sum);
+    if (world.rank() == 0) {
+        world.announce_failure("out of ideas");
+    } else {
+        const testing::Watch watch;
+        const std::string text = error_of<CommunicationError>([&] { sum->finish(); });
+        EXPECT_TRUE(contains(text, "out of ideas")) << text;
+        EXPECT_LT(watch.seconds(), testing::promptly());
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+#endif
+
+TEST(NodeSum, IsHadByAllRanksOrByNone) {
+    const Communicator world(MPI_COMM_WORLD);
+    const ReplicaMap map(world.size(), world.size());
+    EXPECT_EQ(NodeSum<float>::create(world, map, Index{1} << 58), nullptr);
+}
+
+TEST(NodeSum, RanksThatDoNotAgreeAreNamed) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD);
+    const bool last = world.rank() + 1 == world.size();
+    const std::string culprit = "rank " + std::to_string(world.size() - 1) + " has ";
+    const auto create = [&](Index count, int more_replicas) {
+        return error_of<CommunicationError>([&] {
+            NodeSum<float>::create(world, ReplicaMap(world.size() + more_replicas, world.size()), count);
+        });
+    };
+    EXPECT_TRUE(contains(create(last ? 9 : 8, 0), culprit + "9 values"));
+    EXPECT_TRUE(
+        contains(create(8, last ? 1 : 0), culprit + "8 values and " + std::to_string(world.size() + 1)));
+}
+
+}  // namespace
+}  // namespace lockstep
