@@ -117,8 +117,8 @@ inline void map_rows(const Map map, Index stride, Index rows, Index width,
     }
 }
 
-/// Several rows at a time share the loads of the coefficients; but streamed stores want to be one stream,
-/// where rows are short.
+/// Several rows at a time share the loads of the coefficients and keep several streams from memory busy; but
+/// short rows want to be one stream.
 template <bool Streamed, class Map, class Scalar>
 inline void map_matrix(const Map map, Index stride, Index rows, Index width,
                        const Columns<Map, Scalar>& columns) {

@@ -55,13 +55,18 @@ inline Pack<T, Lanes> broadcast(T value) {
 }
 
 /// a − b, as a·1 − b where the processor fuses that: the product is exact, so these are the same bits, but
-/// the multiplier computes them, which is idle where sums keep the adders busy.
+/// the multipliers compute them, which are idle where sums keep the adders busy. (Of two NaNs either may be
+/// kept.)
 template <int Lanes, class T>
 inline __attribute__((always_inline)) Pack<T, Lanes> subtract_in_multiplier(const Pack<T, Lanes>& a,
                                                                             const Pack<T, Lanes>& b) {
 #if defined(__AVX512F__)
-    if constexpr (sizeof a == 64 && sizeof(T) == 4)
+    if constexpr (sizeof(Pack<T, Lanes>) == 64 && sizeof(T) == sizeof(float))
         return (Pack<T, Lanes>)_mm512_fmsub_ps((__m512)a, _mm512_set1_ps(1), (__m512)b);
+    else
+#elif defined(__AVX2__) && defined(__FMA__)
+    if constexpr (sizeof(Pack<T, Lanes>) == 32 && sizeof(T) == sizeof(float))
+        return (Pack<T, Lanes>)_mm256_fmsub_ps((__m256)a, _mm256_set1_ps(1), (__m256)b);
     else
 #endif
         return a - b;

@@ -1,13 +1,19 @@
-/// std::vector whose storage starts on a cache line, so that vector loads never straddle one.
+/// std::vector whose storage starts on a cache line, so that vector loads never straddle one; large ones on a
+/// huge page, where the system has them.
 #pragma once
 
+#include <lockstep/base/export.hpp>
+
 #include <cstddef>
-#include <new>
 #include <vector>
 
 namespace lockstep {
 
 inline constexpr std::size_t cache_line_bytes = 64;
+
+/// What AlignedAllocator calls; `bytes` are the same for both. Throws std::bad_alloc.
+LOCKSTEP_EXPORT void* allocate_aligned(std::size_t bytes);
+LOCKSTEP_EXPORT void free_aligned(void* memory, std::size_t bytes) noexcept;
 
 template <class T>
 struct AlignedAllocator {
@@ -17,12 +23,8 @@ struct AlignedAllocator {
     template <class U>
     AlignedAllocator(const AlignedAllocator<U>&) noexcept {}
 
-    T* allocate(std::size_t count) {
-        return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{cache_line_bytes}));
-    }
-    void deallocate(T* pointer, std::size_t) noexcept {
-        ::operator delete (pointer, std::align_val_t{cache_line_bytes});
-    }
+    T* allocate(std::size_t count) { return static_cast<T*>(allocate_aligned(count * sizeof(T))); }
+    void deallocate(T* pointer, std::size_t count) noexcept { free_aligned(pointer, count * sizeof(T)); }
 
     friend bool operator==(const AlignedAllocator&, const AlignedAllocator&) { return true; }
 };
