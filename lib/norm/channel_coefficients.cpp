@@ -20,11 +20,12 @@ void SyncBatchNorm<Scalar>::save_moments(int group, const double* moments, Chann
     double* const means = saved.means_.data() + group * channels_;
     double* const variances = saved.variances_.data() + group * channels_;
     double* const inverse_deviations = saved.inverse_deviations_.data() + group * channels_;
+    const double epsilon = options_.epsilon;  // read in the loop it might be what the loop writes: no vectors
     for (Index c = range.begin; c < range.end; ++c) {
         const double variance = m2[c] * share;
         means[c] = mean[c];
         variances[c] = variance;
-        inverse_deviations[c] = 1 / std::sqrt(variance + options_.epsilon);
+        inverse_deviations[c] = 1 / std::sqrt(variance + epsilon);
     }
 }
 

@@ -22,13 +22,13 @@ constexpr Index smaller(Index a, Index b) {
 
 /// Channels-last data is a matrix of rows of `channels` columns. A number of channels that vectors do not
 /// divide is made to fit: `repeat` rows are taken as one of repeat·channels columns, each of them with
-/// coefficients or sums of its own. 1 where that is not needed, or the row would become too long.
-inline Index rows_to_join(Index channels, ChannelRange range) {
+/// coefficients or sums of its own. 1 where that is not needed, or the row would become longer than `widest`.
+inline Index rows_to_join(Index channels, ChannelRange range, Index widest) {
     if (range.begin != 0 || range.end != channels) return 1;
     Index repeat = 1;
     while (repeat * channels % lane_group != 0) repeat *= 2;
     while (repeat * channels < narrowest_row) repeat *= 2;
-    return repeat * channels <= widest_tile ? repeat : 1;
+    return repeat * channels <= widest ? repeat : 1;
 }
 
 /// Coefficients of consecutive columns: one array for each that a Map or Terms works with.

@@ -166,7 +166,7 @@ inline void map_flat(const Map map, Index channels, Index rows, const Columns<Ma
 template <class Map, class Scalar>
 inline void map_channels_last(const Map map, Index channels, Index rows, ChannelRange range,
                               const Columns<Map, Scalar>& columns) {
-    const Index repeat = rows_to_join(channels, range);
+    const Index repeat = rows_to_join(channels, range, widest_tile);
     const Index period = repeat * channels;
     const bool whole = range.begin == 0 && range.end == channels;
     const bool streamed = whole && period % lane_group == 0 && !map.in_place() &&

@@ -19,6 +19,9 @@ namespace lockstep::LOCKSTEP_KERNELS {
 
 constexpr Index rows_of_group = 4;
 constexpr Index rows_of_block = 32;
+/// Rows are joined up to this many columns: of more, the sums would drive the rows out of the innermost
+/// cache.
+constexpr Index widest_joined_sums = 640;
 /// Long rows that are read at a time, of all tensors.
 constexpr Index streams = 8;
 
@@ -199,15 +202,15 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
                                const Columns<Terms, Scalar>& columns, double* first, double* second) {
     const Index size = range.end - range.begin;
     for (Index c = 0; c < size; ++c) first[c] = second[c] = 0;
-    const Index repeat = rows_to_join(channels, range);
+    const Index repeat = rows_to_join(channels, range, widest_joined_sums);
     if (repeat == 1) {
         const Terms begin = terms.at(range.begin);
         return add_matrix(begin, channels, rows, size, columns, first, second);
     }
 
     const Index width = repeat * channels;
-    alignas(64) Scalar joined_array[Terms::arrays][widest_tile];
-    alignas(64) double joined_first[widest_tile], joined_second[widest_tile];
+    alignas(64) Scalar joined_array[Terms::arrays][widest_joined_sums];
+    alignas(64) double joined_first[widest_joined_sums], joined_second[widest_joined_sums];
     Columns<Terms, Scalar> joined;
     for (int a = 0; a < Terms::arrays; ++a) {
         repeat_into(joined_array[a], columns.array[a], 0, channels, width);
