@@ -2,7 +2,7 @@
 
 #include <lockstep/norm/instruction_set.hpp>
 
-#include <type_traits>
+#include <tuple>
 
 namespace lockstep {
 
@@ -40,23 +40,16 @@ InstructionSet instruction_set_for_products() {
 
 template <class Scalar>
 const DenseProducts<Scalar>& products_for(InstructionSet set) {
-    constexpr bool is_float = std::is_same_v<Scalar, float>;
-    const auto one_of = [](const auto& floats, const auto& doubles) -> const DenseProducts<Scalar>& {
-        if constexpr (is_float) {
-            return floats;
-        } else {
-            return doubles;
-        }
-    };
+    using Wanted = const DenseProducts<Scalar>*;
     switch (set) {
 #ifdef LOCKSTEP_X86_PRODUCTS
         case InstructionSet::avx512:
-            return one_of(avx512::float_products, avx512::double_products);
+            return *std::get<Wanted>(std::tuple(&avx512::float_products, &avx512::double_products));
         case InstructionSet::avx2:
-            return one_of(avx2::float_products, avx2::double_products);
+            return *std::get<Wanted>(std::tuple(&avx2::float_products, &avx2::double_products));
 #endif
         default:
-            return one_of(portable::float_products, portable::double_products);
+            return *std::get<Wanted>(std::tuple(&portable::float_products, &portable::double_products));
     }
 }
 
