@@ -148,12 +148,13 @@ def scaling():
 
 
 def sums():
-    """Sums of floats over 2 ranks along the fixed tree, beside MPI_Allreduce in place."""
+    """Sums of floats over 2 ranks along the fixed tree, in messages and in shared memory, beside MPI_Allreduce."""
     runs = [bench("allreduce", 2) for _ in range(TURNS)]
-    print(f"{'bytes':>9} {'ours us':>9} {'MPI us':>9} {'ratio':>6} {'us more':>8}")
+    forms = ("automatic", "shared memory")
+    print(f"{'bytes':>9} {'MPI us':>9}" + "".join(f" {form + ' us':>16} {'ratio':>6} {'us more':>8}" for form in forms))
     for rows in zip(*runs):
-        ours, mpi = (statistics.median(row[name] for row in rows) for name in ("automatic", "MPI_Allreduce"))
-        print(f"{rows[0]['bytes']:9} {ours:9.2f} {mpi:9.2f} {ours / mpi:6.2f} {ours - mpi:8.2f}")
+        mpi, *ours = (statistics.median(row[name] for row in rows) for name in ("MPI_Allreduce", *forms))
+        print(f"{rows[0]['bytes']:9} {mpi:9.2f}" + "".join(f" {us:16.2f} {us / mpi:6.2f} {us - mpi:8.2f}" for us in ours))
 
 
 def memory():
