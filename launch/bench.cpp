@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 namespace lockstep::launch {
 namespace {
@@ -37,6 +38,9 @@ void bench_command(const std::vector<std::string>& arguments) {
         if (world.rank() == 0) std::cout << usage << known << std::flush;
         return;
     }
+    // Made before anything is measured: a file that cannot be written must not cost the measurement.
+    std::optional<AtomicFile> file;
+    if (values.count("json") && world.rank() == 0) file.emplace(values["json"].as<std::string>());
     const std::string& what = arguments.front();
     RunOptions options = to_run_options(values);
     nlohmann::json rows;
@@ -50,15 +54,14 @@ void bench_command(const std::vector<std::string>& arguments) {
         rows = bench_scaling(world, options);
     else
         throw UsageError("bench: '" + what + "' is unknown; there are kernels, allreduce, step and scaling");
-    if (!values.count("json") || world.rank() != 0) return;
-    AtomicFile file(values["json"].as<std::string>());
-    file.write(nlohmann::json{{"benchmark", what},
-                              {"ranks", world.size()},
-                              {"instruction_set", std::string(to_string(active_instruction_set()))},
-                              {"rows", rows}}
-                   .dump(1) +
-               "\n");
-    file.commit();
+    if (!file) return;
+    file->write(nlohmann::json{{"benchmark", what},
+                               {"ranks", world.size()},
+                               {"instruction_set", std::string(to_string(active_instruction_set()))},
+                               {"rows", rows}}
+                    .dump(1) +
+                "\n");
+    file->commit();
 }
 
 }  // namespace lockstep::launch

@@ -11,6 +11,7 @@
 #ifdef __linux__
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 
@@ -69,6 +70,9 @@ bool reserve(int file, std::uint64_t bytes) {
     const long pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
     if (pages < 0 || bytes / static_cast<std::uint64_t>(page_bytes) >= static_cast<std::uint64_t>(pages))
         return false;
+    // Memory counts as a file here, and a file beyond the limit is a signal that ends the process.
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || bytes > limit.rlim_cur) return false;
     return ::posix_fallocate(file, 0, static_cast<off_t>(bytes)) == 0;
 }
 

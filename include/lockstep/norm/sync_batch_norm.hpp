@@ -37,6 +37,9 @@ namespace lockstep {
 /// layer whose statistics group lies on one rank (a communicator of one, or groups of one replica) never
 /// communicates.
 ///
+/// Squares are taken in Scalar: of floats that lie 10¹⁹ or more from the channel's mean they overflow, and
+/// the variance is infinite.
+///
 /// Every x, z, dz and dx has shape.values()·channels() values, stays the caller's, and is not copied.
 template <class Scalar>
 class LOCKSTEP_EXPORT SyncBatchNorm {

@@ -3,14 +3,17 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/node_memory.hpp>
 
+#include "support/file_size_limit.hpp"
 #include "support/mpi_values.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 #include <span>
 
 namespace lockstep {
@@ -91,6 +94,21 @@ TEST(NodeMemory, IsHadByAllRanksOrByNone) {
         for (const std::size_t too_much : {std::size_t{1} << 62, ~std::size_t{0}, ~std::size_t{0} - 64})
             EXPECT_FALSE(NodeMemory::allocate(world, world.rank() == greedy ? too_much : 100));
 }
+
+#ifdef __linux__
+TEST(NodeMemory, ALimitToTheSizeOfFilesIsARefusalAndNoSignal) {
+    const Communicator world(MPI_COMM_WORLD);
+    for (int limited = 0; limited < world.size(); ++limited) {
+        std::optional<test::FileSizeLimit> limit;
+        if (world.rank() == limited) {
+            limit.emplace(4096);
+            std::signal(SIGXFSZ, SIG_DFL);  // as in a program that knows nothing of it
+        }
+        EXPECT_FALSE(NodeMemory::allocate(world, 5000));
+    }
+    EXPECT_TRUE(NodeMemory::allocate(world, 5000));
+}
+#endif
 
 TEST(NodeMemory, AMissingRankIsAnErrorAfterTheTimeout) {
     if (world_size() == 1) return;
