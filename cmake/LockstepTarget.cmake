@@ -63,20 +63,20 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
-  set(lockstep_is_x86_64 ON)
-else()
-  set(lockstep_is_x86_64 OFF)
-endif()
-
-# lockstep_compile_for_instruction_sets(target name): the target's sources name_portable.cpp, name_avx2.cpp and
-# name_avx512.cpp in the calling folder. These flags come after -march=native, if that is on, and win over it: what is
-# portable is the same in every build.
-function(lockstep_compile_for_instruction_sets target name)
-  set(flags_portable -march=x86-64 -mtune=generic)
-  set(flags_avx2 -march=x86-64-v3 -mtune=generic)
-  set(flags_avx512 -march=x86-64-v4 -mtune=generic -mprefer-vector-width=512)
-  foreach(set portable avx2 avx512)
+# lockstep_add_instruction_sets(target name): the target's sources name_portable.cpp and, on x86-64, name_avx2.cpp and
+# name_avx512.cpp in the calling folder; which one runs is chosen at run time. Their flags come after -march=native, if
+# that is on, and win over it: what is portable is the same in every build.
+function(lockstep_add_instruction_sets target name)
+  set(sets portable)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+    set(sets portable avx2 avx512)
+    set(flags_portable -march=x86-64 -mtune=generic)
+    set(flags_avx2 -march=x86-64-v3 -mtune=generic)
+    set(flags_avx512 -march=x86-64-v4 -mtune=generic -mprefer-vector-width=512)
+    target_compile_definitions(${target} PRIVATE LOCKSTEP_X86_INSTRUCTION_SETS)
+  endif()
+  foreach(set IN LISTS sets)
+    target_sources(${target} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp)
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp
       TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}}")
   endforeach()

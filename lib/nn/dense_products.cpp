@@ -24,7 +24,7 @@ namespace {
 /// AMD's family 19h (Zen 4) executes 512 bits in two halves: there Eigen 3.4 does 100 GFLOP/s with AVX2 and
 /// 80 with AVX-512.
 bool is_faster_with_avx2() {
-#ifdef LOCKSTEP_X86_PRODUCTS
+#ifdef LOCKSTEP_X86_INSTRUCTION_SETS
     return __builtin_cpu_is("amdfam19h") != 0;
 #else
     return false;
@@ -42,7 +42,7 @@ template <class Scalar>
 const DenseProducts<Scalar>& products_for(InstructionSet set) {
     using Wanted = const DenseProducts<Scalar>*;
     switch (set) {
-#ifdef LOCKSTEP_X86_PRODUCTS
+#ifdef LOCKSTEP_X86_INSTRUCTION_SETS
         case InstructionSet::avx512:
             return *std::get<Wanted>(std::tuple(&avx512::float_products, &avx512::double_products));
         case InstructionSet::avx2:

@@ -13,7 +13,7 @@ constexpr InstructionSet all_sets[] = {InstructionSet::portable, InstructionSet:
 
 bool processor_has(InstructionSet set) {
     if (set == InstructionSet::portable) return true;
-#ifdef LOCKSTEP_X86_KERNELS
+#ifdef LOCKSTEP_X86_INSTRUCTION_SETS
     // All that the compiler may use under -march=x86-64-v3 and -v4, not only what the kernels ask for.
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");

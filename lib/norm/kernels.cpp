@@ -24,7 +24,7 @@ constexpr const KernelTable<Scalar>& table_of(const KernelTable<float>& floats,
 template <class Scalar>
 const KernelTable<Scalar>& active_table() {
     switch (active_instruction_set()) {
-#ifdef LOCKSTEP_X86_KERNELS
+#ifdef LOCKSTEP_X86_INSTRUCTION_SETS
         case InstructionSet::avx512:
             return table_of<Scalar>(avx512::float_kernels, avx512::double_kernels);
         case InstructionSet::avx2:
