@@ -17,18 +17,17 @@ std::vector<std::function<void()>> contestants(const Communicator& communicator,
                                                float* const values, volatile float& sink) {
     const ReplicaMap map(communicator.size(), communicator.size());
     std::vector<std::function<void()>> all;
-    int number = 0;
     for (const ExchangeForm form :
          {ExchangeForm::short_form, ExchangeForm::long_form, ExchangeForm::automatic})
-        all.emplace_back([=, &sink,
-                          sum = std::make_shared<ReplicaSum<float>>(
-                              communicator, map, std::vector<float*>{values}, count,
-                              ReplicaSum<float>::Options{.form = form, .number = number++})] {
-            write_values(values, count);
-            sum->start();
-            sum->wait();
-            sink = read_values(values, count);
-        });
+        all.emplace_back(
+            [=, &sink,
+             sum = std::make_shared<ReplicaSum<float>>(communicator, map, std::vector<float*>{values}, count,
+                                                       ReplicaSum<float>::Options{.form = form})] {
+                write_values(values, count);
+                sum->start();
+                sum->wait();
+                sink = read_values(values, count);
+            });
     all.emplace_back([=, &sink] {
         write_values(values, count);
         communicator.check(MPI_Allreduce(MPI_IN_PLACE, values, static_cast<int>(count), MPI_FLOAT, MPI_SUM,

@@ -1,5 +1,4 @@
 /// `lockstep compare`: what synchronizing batch norm is worth, and what it costs, by samples per replica.
-#include "agreement.hpp"
 #include "command.hpp"
 #include "console.hpp"
 #include "study_folder.hpp"
@@ -10,6 +9,7 @@
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/report/summary.hpp>
 #include <lockstep/report/table.hpp>
 
@@ -247,7 +247,7 @@ void compare_command(const std::vector<std::string>& arguments) {
     auto common = resolved_settings(options);
     common.emplace_back("training data", to_hex16(data.train.hash()));
     common.emplace_back("test data", to_hex16(data.test.hash()));
-    check_agreement(communicator, common);
+    check_agreement(communicator, "the study", common);
     StudyRun(options, data, communicator).run();
 }
 

@@ -1,11 +1,11 @@
 /// `lockstep evaluate`: what a trained network is worth on the test set.
-#include "agreement.hpp"
 #include "command.hpp"
 #include "console.hpp"
 #include "options.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/weights.hpp>
 
@@ -45,9 +45,10 @@ void evaluate_command(const std::vector<std::string>& arguments) {
                             .epsilon = options.trainer.epsilon,
                             .momentum = options.trainer.running_momentum});
     load_weights(SafetensorsFile::read(weights), network);
-    check_agreement(communicator, {{"model", options.trainer.model},
-                                   {"weights", to_hex16(fingerprint(network))},
-                                   {"test data", to_hex16(data.test.hash())}});
+    check_agreement(communicator, "what to evaluate",
+                    {{"model", options.trainer.model},
+                     {"weights", to_hex16(fingerprint(network))},
+                     {"test data", to_hex16(data.test.hash())}});
     const Evaluation result =
         evaluate(network, data.test, InputTransform(options.trainer.input, data.train), communicator);
     Console(communicator.rank() == 0).evaluation(result, data.test.size());

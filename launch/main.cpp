@@ -1,9 +1,9 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
-#include "agreement.hpp"
 #include "command.hpp"
 #include "failure.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/session.hpp>
 
 #include <mpi.h>
@@ -45,8 +45,8 @@ void run(const std::vector<std::string>& words) {
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
     // A rank that only prints its help would leave the others waiting for it.
     const bool help = std::ranges::find(arguments, "--help") != arguments.end();
-    check_agreement(lockstep::Communicator(MPI_COMM_WORLD),
-                    {{"command", help ? command + " --help" : command}});
+    lockstep::check_agreement(lockstep::Communicator(MPI_COMM_WORLD), "what to do",
+                              {{"command", help ? command + " --help" : command}});
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
     if (command == "compare") return compare_command(arguments);

@@ -43,14 +43,6 @@ std::uint64_t parse_seed(const std::string& text) {
     return seed;
 }
 
-/// The model text as config.cfg can hold it: on one line, and always written the same way.
-std::string tidy_model(const std::string& text) {
-    std::string tidy;
-    for (const LayerDescription& layer : parse_model(text))
-        tidy += (tidy.empty() ? "" : ", ") + layer.to_string();
-    return tidy;
-}
-
 /// Throws where a value would not come back from config.cfg as it went in.
 void check_can_be_stored(const Settings& settings) {
     for (const auto& [name, value] : settings)
@@ -226,7 +218,7 @@ RunOptions to_run_options(const po::variables_map& values) {
                 .test_samples = optional<Index>(values, "test-samples")};
     TrainerOptions& trainer = run.trainer;
     trainer.input = parse_input_kind(text("input"));
-    trainer.model = tidy_model(text("model"));
+    trainer.model = canonical_model(text("model"));
     trainer.epsilon = number("bn-epsilon");
     trainer.batch_norm = BatchNormMode::parse(text("bn"));
     trainer.running_momentum = parse_running_momentum(text("bn-momentum"));

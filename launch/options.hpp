@@ -1,6 +1,7 @@
 /// The command line and the configuration file: from words to the library's option structs.
 #pragma once
 
+#include <lockstep/base/settings.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/train/trainer.hpp>
 
@@ -8,7 +9,6 @@
 
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace lockstep::launch {
@@ -24,10 +24,8 @@ struct RunOptions {
     double timeout_seconds = 300;
 };
 
-/// Named settings in the order of the option table, as they would stand in a configuration file.
-using Settings = std::vector<std::pair<std::string, std::string>>;
-
-/// All settings that a run was resolved to.
+/// All settings that a run was resolved to, in the order of the option table, as they would stand in a
+/// configuration file.
 Settings resolved_settings(const RunOptions& options);
 /// Those that the bits of the result depend on: what ranks, and a run and its continuation, must have in
 /// common.

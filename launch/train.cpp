@@ -1,5 +1,4 @@
 /// `lockstep train`: from options to a run folder.
-#include "agreement.hpp"
 #include "command.hpp"
 #include "console.hpp"
 #include "options.hpp"
@@ -7,6 +6,7 @@
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/metrics.hpp>
@@ -78,10 +78,10 @@ class Run {
           trainer_(options.trainer, data.train, communicator) {
         if (!options_.init_from.empty())
             load_weights(SafetensorsFile::read(options_.init_from), trainer_.network());
-        if (options_.resume)
-            load_checkpoint(trainer_, run_description(options_), options_.output / "checkpoint.safetensors");
-        check_agreement(communicator_, {{"weights", to_hex16(fingerprint(trainer_.network()))},
-                                        {"epoch", std::to_string(trainer_.epoch())}});
+        if (options_.resume) load_checkpoint(trainer_, options_.output / "checkpoint.safetensors");
+        check_agreement(communicator_, "where to begin",
+                        {{"weights", to_hex16(fingerprint(trainer_.network()))},
+                         {"epoch", std::to_string(trainer_.epoch())}});
         if (communicator_.rank() == 0) {
             folder_.emplace(options_);
             metrics_.emplace(folder_->open_metrics(trainer_.epoch()));
@@ -98,7 +98,7 @@ class Run {
         if (folder_) save_weights(trainer_.network(), folder_->model());
         // Also so that no rank has left where rank 0 fails to write.
         const std::string result = to_hex16(fingerprint(trainer_.network()));
-        check_agreement(communicator_, {{"fingerprint", result}});
+        check_agreement(communicator_, "the result", {{"fingerprint", result}});
         if (folder_) console_.line("\nresults: " + folder_->path().string());
         console_.line("fingerprint: " + result);
     }
@@ -147,7 +147,7 @@ class Run {
     }
 
     void save() {
-        if (folder_) save_checkpoint(trainer_, run_description(options_), folder_->checkpoint());
+        if (folder_) save_checkpoint(trainer_, folder_->checkpoint());
     }
 
     const RunOptions& options_;
@@ -175,9 +175,8 @@ void train_command(const std::vector<std::string>& arguments) {
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
     const DatasetPair data = load_dataset(options.data);
     auto common = resolved_settings(options);
-    common.emplace_back("training data", to_hex16(data.train.hash()));
     common.emplace_back("test data", to_hex16(data.test.hash()));
-    check_agreement(communicator, common);
+    check_agreement(communicator, "the run", common);
     Run(options, data, communicator).train();
 }
 

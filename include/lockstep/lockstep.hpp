@@ -10,7 +10,9 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/random.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/exchange_label.hpp>
@@ -21,6 +23,7 @@
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/comm/session.hpp>
+#include <lockstep/comm/tags.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/cifar.hpp>
@@ -72,4 +75,5 @@
 #include <lockstep/train/statistics_noise.hpp>
 #include <lockstep/train/step_summary.hpp>
 #include <lockstep/train/trainer.hpp>
+#include <lockstep/train/trainer_options.hpp>
 #include <lockstep/train/weights.hpp>

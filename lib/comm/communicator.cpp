@@ -3,6 +3,9 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
+#include <lockstep/comm/replica_map.hpp>
+#include <lockstep/comm/tags.hpp>
+#include <lockstep/comm/tree_exchange.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -15,9 +18,7 @@
 namespace lockstep {
 namespace {
 
-/// Of the messages by which a rank tells that it has failed. The TreeExchange has tag 1, sums have 16 and
-/// more.
-constexpr int notice_tag = 2;
+constexpr int notice_tag = tags::notice.first;
 constexpr int notice_bytes = 1024;
 
 }  // namespace
@@ -160,8 +161,8 @@ double Communicator::seconds_waited() const {
 double Communicator::timeout_seconds() const {
     return state_->options.timeout_seconds;
 }
-int Communicator::next_number() const {
-    return ++state_->numbers_given;
+std::uint64_t Communicator::next_call() const {
+    return ++state_->calls;
 }
 
 void Communicator::announce_failure(std::string_view why) const {
@@ -173,6 +174,8 @@ std::string Communicator::whoami() const {
 }
 
 Communicator Communicator::split(int color, int key) const {
+    // MPI_Comm_split waits without an end for a rank that does not come: all have come when it is called.
+    meet(ExchangeKind::split, "");
     MPI_Comm part = MPI_COMM_NULL;
     check(MPI_Comm_split(handle(), color, key, &part), "splitting a communicator");
     return Communicator(std::make_shared<State>(part, state_->options));
@@ -199,8 +202,19 @@ void Communicator::wait(MPI_Request& request, std::string_view what) const {
     }
 }
 
-void Communicator::all_gather(const void* mine, void* all, std::span<const int> counts,
-                              std::string_view what) const {
+/// An exchange of labels and nothing else: all ranks are here, and for the same.
+void Communicator::meet(ExchangeKind kind, std::string_view what) const {
+    const ReplicaMap map(size(), size());
+    TreeExchange exchange(*this, map, map.all(), 0, [](double*, const double*) {});
+    ExchangeLabel label(what, kind, 0, 0);
+    label.call = next_call();
+    exchange.push(0);
+    exchange.start(label);
+    exchange.wait();
+}
+
+void Communicator::gather_bytes(const void* mine, void* all, std::span<const int> counts,
+                                std::string_view what) const {
     std::vector<int> offsets(counts.size());
     std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
     MPI_Request request = MPI_REQUEST_NULL;
@@ -210,15 +224,22 @@ void Communicator::all_gather(const void* mine, void* all, std::span<const int> 
     wait(request, what);
 }
 
+void Communicator::all_gather(const void* mine, void* all, std::span<const int> counts,
+                              std::string_view what) const {
+    meet(ExchangeKind::gather, what);
+    gather_bytes(mine, all, counts, what);
+}
+
 std::vector<std::string> Communicator::all_gather(std::string_view text, std::string_view what) const {
+    meet(ExchangeKind::gather, what);
     const auto ranks = static_cast<std::size_t>(size());
     int length = static_cast<int>(text.size());
     std::vector<int> lengths(ranks);
     const std::vector<int> one_each(ranks, static_cast<int>(sizeof(int)));
-    all_gather(&length, lengths.data(), one_each, what);
+    gather_bytes(&length, lengths.data(), one_each, what);
 
     std::string joined(static_cast<std::size_t>(std::accumulate(lengths.begin(), lengths.end(), 0)), '\0');
-    all_gather(text.data(), joined.data(), lengths, what);
+    gather_bytes(text.data(), joined.data(), lengths, what);
     std::vector<std::string> texts;
     std::size_t offset = 0;
     for (const int count : lengths) {

@@ -6,6 +6,7 @@
 
 #include <mpi.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,7 +43,9 @@ struct Communicator::State {
     /// Time spent in waits, all in all.
     double seconds_waited = 0;
     std::string failure;
-    int numbers_given = 0;
+    std::uint64_t calls = 0;
+    /// Sums that have been given tags of their own.
+    int sums = 0;
 
   private:
     void throw_on_notice();

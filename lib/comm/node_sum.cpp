@@ -1,11 +1,10 @@
 #include "communicator_state.hpp"
 
-#include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/node_sum.hpp>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <utility>
 
@@ -44,24 +43,6 @@ Index padded(Index count) {
     return (count + line - 1) / line * line;
 }
 
-/// A rank that means another sum than the others would read beyond their blocks.
-void check_agreement(const Communicator& communicator, const ReplicaMap& map, Index count) {
-    const auto ranks = static_cast<std::size_t>(communicator.size());
-    const std::array<std::int64_t, 2> mine{count, map.replicas()};
-    std::vector<std::array<std::int64_t, 2>> all(ranks);
-    const std::vector<int> bytes(ranks, static_cast<int>(sizeof mine));
-    communicator.all_gather(mine.data(), all.data(), bytes, "comparing sizes of gradients");
-    const auto text = [&](std::size_t rank) {
-        return "rank " + std::to_string(rank) + " has " + std::to_string(all[rank][0]) + " values and " +
-               std::to_string(all[rank][1]) + " replicas";
-    };
-    for (std::size_t rank = 1; rank < ranks; ++rank)
-        if (all[rank] != all[0])
-            throw CommunicationError(communicator.whoami() +
-                                     ": the ranks do not agree on their gradients: " + text(0) + ", but " +
-                                     text(rank) + ": give all of them the same network and options");
-}
-
 std::size_t cover_size(const ReplicaMap& map, int rank) {
     return tree_cover(map.all(), map.block(rank)).size();
 }
@@ -71,7 +52,11 @@ std::size_t cover_size(const ReplicaMap& map, int rank) {
 template <class Scalar>
 std::unique_ptr<NodeSum<Scalar>> NodeSum<Scalar>::create(const Communicator& communicator,
                                                          const ReplicaMap& map, Index count) {
-    check_agreement(communicator, map, count);
+    // A rank that means another sum than the others would read beyond their blocks.
+    check_agreement(communicator, "a sum over replicas",
+                    {{"values", std::to_string(count)},
+                     {"bytes of a value", std::to_string(sizeof(Scalar))},
+                     {"replicas", std::to_string(map.replicas())}});
     const int me = communicator.rank();
     const std::size_t arrays = cover_size(map, me) + (me == 0 ? 1 : 0);  // the result is rank 0's last one
     auto memory = NodeMemory::allocate(

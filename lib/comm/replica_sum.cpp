@@ -1,8 +1,10 @@
 #include "communicator_state.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/replica_sum.hpp>
+#include <lockstep/comm/tags.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -28,8 +30,12 @@ bool prefers_long_form(Index bytes, Index ranks) {
 
 /// Slices start on a cache line.
 constexpr Index slice_alignment = 16;
-/// The tag of the TreeExchange is 1; each sum has two of its own.
-constexpr int first_tag = 16;
+
+/// The tag of a stage (0 or 1) of a sum. The numbers come round again after so many sums that the earlier
+/// ones are gone.
+int tag_of(int sum, int stage) {
+    return tags::sums.first + (2 * sum + stage) % tags::sums.count;
+}
 
 template <class Scalar>
 constexpr MPI_Datatype mpi_type() {
@@ -52,6 +58,14 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
       count_(count),
       options_(options),
       top_(map.all(), all_covers(map)) {
+    number_ = communicator_.state_->sums++ % (tags::sums.count / 2);
+    check_agreement(communicator_, "a sum over replicas",
+                    {{"values", std::to_string(count)},
+                     {"bytes of a value", std::to_string(sizeof(Scalar))},
+                     {"replicas", std::to_string(map.replicas())},
+                     {"reduction", options.reduction == Reduction::fast ? "fast" : "reproducible"},
+                     {"form", std::to_string(static_cast<int>(options.form))},
+                     {"number of the sum", std::to_string(number_)}});
     for (int rank = 0; rank < map.ranks(); ++rank)
         cover_sizes_.push_back(static_cast<int>(tree_cover(map.all(), map.block(rank)).size()));
     if (static_cast<int>(cover_.size()) != cover_sizes_[static_cast<std::size_t>(communicator_.rank())])
@@ -114,18 +128,16 @@ MPI_Request* ReplicaSum<Scalar>::next_request(int rank) {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::send(const Scalar* from, Slice part, int rank, int stage) {
-    communicator_.check(
-        MPI_Isend(from + part.begin, part.size(), mpi_type<Scalar>(), rank,
-                  first_tag + 2 * options_.number + stage, communicator_.handle(), next_request(rank)),
-        "sending gradients");
+    communicator_.check(MPI_Isend(from + part.begin, part.size(), mpi_type<Scalar>(), rank,
+                                  tag_of(number_, stage), communicator_.handle(), next_request(rank)),
+                        "sending gradients");
 }
 
 template <class Scalar>
 void ReplicaSum<Scalar>::receive(Scalar* into, int size, int rank, int stage) {
-    communicator_.check(
-        MPI_Irecv(into, size, mpi_type<Scalar>(), rank, first_tag + 2 * options_.number + stage,
-                  communicator_.handle(), next_request(rank)),
-        "receiving gradients");
+    communicator_.check(MPI_Irecv(into, size, mpi_type<Scalar>(), rank, tag_of(number_, stage),
+                                  communicator_.handle(), next_request(rank)),
+                        "receiving gradients");
 }
 
 template <class Scalar>
@@ -224,8 +236,7 @@ void ReplicaSum<Scalar>::fail_on_time() {
         MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE);
         if (!done && request_ranks_[i] != anybody) missing.push_back(request_ranks_[i]);
     }
-    communicator_.state_->fail_on_time("reducing gradients (part " + std::to_string(options_.number) + ")",
-                                       missing);
+    communicator_.state_->fail_on_time("reducing gradients (part " + std::to_string(number_) + ")", missing);
 }
 
 template class ReplicaSum<float>;

@@ -2,6 +2,7 @@
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/deadline.hpp>
+#include <lockstep/comm/tags.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 
 #include <algorithm>
@@ -12,13 +13,8 @@
 namespace lockstep {
 namespace {
 
-/// Each stage has a tag of its own: a rank that is ahead may send for the next one. Sums have tags from 16
-/// on.
-constexpr int first_exchange_tag = 3;
-constexpr int most_stages = 13;
-
 int tag_of(int stage_number) {
-    return first_exchange_tag + stage_number;
+    return tags::exchange.first + stage_number;
 }
 
 std::vector<ReplicaRange> all_nodes(const ExchangeStage& stage) {
@@ -71,7 +67,7 @@ TreeExchange::TreeExchange(const Communicator& communicator, const ReplicaMap& m
     crosses_ranks_ = map.rank_of(tree.begin) != map.rank_of(tree.end - 1);
     if (!crosses_ranks_) return;
     const auto plan = plan_exchange(map, tree, communicator_.rank(), direct_ranks);
-    if (plan.back().number >= most_stages)
+    if (plan.back().number >= tags::exchange.count)
         throw Error("tree exchange: too many ranks for the tags set aside");
     stages_.reserve(plan.size());
     for (const ExchangeStage& stage : plan) {
@@ -343,7 +339,7 @@ void TreeExchange::fail_on_time() {
                                ": " +
                                (silent.empty() ? "what was sent is not received by " + ranks_text(deaf)
                                                : "nothing came from " + ranks_text(silent)) +
-                               ", which has failed, hangs, or does not call this layer");
+                               ", which has failed, hangs, or took another way");
 }
 
 double* TreeExchange::wait() {

@@ -94,4 +94,11 @@ ModelDescription parse_model(std::string_view text) {
     return Parser(text).parse();
 }
 
+std::string canonical_model(std::string_view text) {
+    std::string canonical;
+    for (const LayerDescription& layer : parse_model(text))
+        canonical += (canonical.empty() ? "" : ", ") + layer.to_string();
+    return canonical;
+}
+
 }  // namespace lockstep

@@ -46,8 +46,9 @@ void PreciseStatistics<Scalar>::finish(const Communicator& among, std::int64_t l
     std::copy(population_.begin(), population_.end(), exchange.leaf(0));
     exchange.leaf(0)[moments] = static_cast<double>(batches_);
     exchange.push(0);
-    exchange.start(
-        {layer_->options().name, ExchangeKind::pooled_moments, layer_->channels(), sizeof(Scalar)});
+    ExchangeLabel label(layer_->name(), ExchangeKind::pooled_moments, layer_->channels(), sizeof(Scalar));
+    label.call = among.next_call();
+    exchange.start(label);
     const double* const pooled = exchange.wait();
     finish_with(pooled, static_cast<std::int64_t>(pooled[moments]), least_batches);
 }

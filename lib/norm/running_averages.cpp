@@ -1,4 +1,5 @@
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
@@ -18,6 +19,7 @@ void SyncBatchNorm<Scalar>::require_tracking(const char* what) const {
 template <class Scalar>
 void SyncBatchNorm<Scalar>::infer(const Scalar* x, Scalar* z, const BatchShape& shape) const {
     require_tracking("infer");
+    require_shape(shape);
     // The layer's own buffers would do, but not for several threads at a time.
     AlignedVector<Scalar> scale(size()), offset(size());
     for (std::size_t c = 0; c < size(); ++c) {
@@ -56,15 +58,27 @@ template <class Scalar>
 void SyncBatchNorm<Scalar>::update_running_averages(const double* moments) {
     const MomentsView<const double> batch{moments, channels_};
     if (batch.count() == 0) return;
-    ++batches_tracked_;
-    const double weight = options_.momentum.value_or(1.0 / static_cast<double>(batches_tracked_));
-    const auto move_towards = [this, weight](Scalar* averages, const double* values, double factor) {
+    const auto move_towards = [this](Scalar* averages, const double* values, double factor,
+                                     std::int64_t batches) {
+        const double weight = options_.momentum.value_or(1.0 / static_cast<double>(batches));
         for (Index c = 0; c < channels_; ++c)
             averages[c] = static_cast<Scalar>((1 - weight) * static_cast<double>(averages[c]) +
                                               weight * (values[c] * factor));
     };
-    move_towards(storage_.running_mean, batch.mean(), 1);
-    if (batch.count() > 1) move_towards(storage_.running_var, batch.m2(), 1 / (batch.count() - 1));
+    move_towards(storage_.running_mean, batch.mean(), 1, ++batches_tracked_);
+    if (batch.count() > 1)
+        move_towards(storage_.running_var, batch.m2(), 1 / (batch.count() - 1), ++batches_with_variance_);
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::set_batches_tracked(std::int64_t batches,
+                                                std::optional<std::int64_t> with_variance) {
+    const std::int64_t some = with_variance.value_or(batches);
+    if (batches < 0 || some < 0 || some > batches)
+        throw UsageError("batch norm '" + name_ + "': cannot have tracked " + std::to_string(batches) +
+                         " batches, " + std::to_string(some) + " of them with a variance");
+    batches_tracked_ = batches;
+    batches_with_variance_ = some;
 }
 
 template <class Scalar>
@@ -102,9 +116,12 @@ std::vector<NamedValues<Scalar>> SyncBatchNorm<Scalar>::state() {
 template <class Scalar>
 void SyncBatchNorm<Scalar>::set_frozen(bool frozen) {
     require_idle();
-    if (frozen && !options_.track_running_averages)
-        throw UsageError("batch norm '" + name_ +
-                         "': a frozen layer needs running averages (track_running_averages is off)");
+    const bool possible = !frozen || options_.track_running_averages;
+    check_agreement(communicator_, "freezing batch norm '" + name_ + "'", {{"frozen", frozen ? "yes" : "no"}},
+                    possible ? ""
+                             : "batch norm '" + name_ +
+                                   "': a frozen layer needs running averages (track_running_averages is "
+                                   "off)");
     options_.frozen = frozen;
 }
 
@@ -125,7 +142,9 @@ void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& amo
         mine.m2()[c] = static_cast<double>(storage_.running_var[c]) * weight;
     }
     exchange.push(0);
-    exchange.start({options_.name, ExchangeKind::running_averages, channels_, sizeof(Scalar)});
+    ExchangeLabel label(name_, ExchangeKind::running_averages, channels_, sizeof(Scalar));
+    label.call = among.next_call();
+    exchange.start(label);
     const MomentsView<const double> pooled{exchange.wait(), channels_};
     if (!(pooled.count() > 0)) return;
     for (Index c = 0; c < channels_; ++c) {
@@ -134,18 +153,19 @@ void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& amo
     }
 }
 
-#define LOCKSTEP_INSTANTIATE(Scalar)                                                                \
-    template void SyncBatchNorm<Scalar>::infer(const Scalar*, Scalar*, const BatchShape&) const;    \
-    template void SyncBatchNorm<Scalar>::infer(std::span<const Scalar>, std::span<Scalar>,          \
-                                               const BatchShape&) const;                            \
-    template void SyncBatchNorm<Scalar>::zero_gradients();                                          \
-    template void SyncBatchNorm<Scalar>::bind(const BatchNormStorage<Scalar>&);                     \
-    template const double* SyncBatchNorm<Scalar>::replica_moments(int) const;                       \
-    template void SyncBatchNorm<Scalar>::update_running_averages(const double*);                    \
-    template void SyncBatchNorm<Scalar>::set_running_averages(const double*);                       \
-    template std::vector<NamedValues<Scalar>> SyncBatchNorm<Scalar>::state();                       \
-    template void SyncBatchNorm<Scalar>::set_frozen(bool);                                          \
-    template void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator&, double); \
+#define LOCKSTEP_INSTANTIATE(Scalar)                                                                     \
+    template void SyncBatchNorm<Scalar>::infer(const Scalar*, Scalar*, const BatchShape&) const;         \
+    template void SyncBatchNorm<Scalar>::infer(std::span<const Scalar>, std::span<Scalar>,               \
+                                               const BatchShape&) const;                                 \
+    template void SyncBatchNorm<Scalar>::zero_gradients();                                               \
+    template void SyncBatchNorm<Scalar>::bind(const BatchNormStorage<Scalar>&);                          \
+    template const double* SyncBatchNorm<Scalar>::replica_moments(int) const;                            \
+    template void SyncBatchNorm<Scalar>::update_running_averages(const double*);                         \
+    template void SyncBatchNorm<Scalar>::set_batches_tracked(std::int64_t, std::optional<std::int64_t>); \
+    template void SyncBatchNorm<Scalar>::set_running_averages(const double*);                            \
+    template std::vector<NamedValues<Scalar>> SyncBatchNorm<Scalar>::state();                            \
+    template void SyncBatchNorm<Scalar>::set_frozen(bool);                                               \
+    template void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator&, double);      \
     template void SyncBatchNorm<Scalar>::require_tracking(const char*) const
 
 LOCKSTEP_INSTANTIATE(float);

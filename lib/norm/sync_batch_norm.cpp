@@ -1,22 +1,72 @@
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
 #include <algorithm>
+#include <atomic>
+#include <climits>
 #include <cmath>
+#include <limits>
 
 namespace lockstep {
 namespace {
 
+/// Channels whose sums still fit one message: 2 GiB, with its label.
+constexpr Index most_channels = (INT_MAX - static_cast<Index>(sizeof(ExchangeLabel))) / 16 - 1;
+
 void check(const BatchNormOptions& options, Index channels) {
     const std::string layer = options.name.empty() ? "batch norm" : "batch norm '" + options.name + "'";
     if (channels < 1) throw UsageError(layer + ": needs at least one channel");
+    if (channels > most_channels)
+        throw UsageError(layer + ": " + std::to_string(channels) + " channels are more than the " +
+                         std::to_string(most_channels) + " whose sums fit one message");
     if (!(options.epsilon > 0) || !std::isfinite(options.epsilon))
         throw UsageError(layer + ": epsilon must be a positive number (a constant channel would give 0/0)");
     if (options.momentum && !(*options.momentum >= 0 && *options.momentum <= 1))
         throw UsageError(layer + ": momentum must lie between 0 and 1, or be cumulative");
     if (options.frozen && !options.track_running_averages)
         throw UsageError(layer + ": a frozen layer needs running averages (track_running_averages is off)");
+}
+
+std::string yes_or_no(bool value) {
+    return value ? "yes" : "no";
+}
+
+/// What all ranks of a layer must have in common, beside how many channels of which type.
+Settings settings_of(const BatchNormOptions& options, const ReplicaPlacement& placement, int ranks) {
+    const int replicas = placement.replicas.value_or(ranks);
+    return {{"name", options.name.empty() ? "(none)" : options.name},
+            {"epsilon", shortest_text(options.epsilon)},
+            {"activation", options.activation == Activation::relu ? "relu" : "none"},
+            {"momentum", options.momentum ? shortest_text(*options.momentum) : "cumulative"},
+            {"affine", yes_or_no(options.affine)},
+            {"track_running_averages", yes_or_no(options.track_running_averages)},
+            {"running_update", options.running_update == RunningUpdate::deferred ? "deferred" : "automatic"},
+            {"frozen", yes_or_no(options.frozen)},
+            {"replicas", std::to_string(replicas)},
+            {"group", std::to_string(placement.group.value_or(replicas))}};
+}
+
+/// The text of the UsageError that `action` throws; empty if it throws none.
+template <class Action>
+std::string fault_of(Action action) {
+    try {
+        action();
+    } catch (const UsageError& error) {
+        return error.what();
+    }
+    return {};
+}
+
+/// What layers of this process have in common: names that no two of them share have to be counted somewhere.
+std::atomic<std::int64_t> layers_without_name{0};
+std::atomic<std::uint64_t> identities{0};
+
+std::string shape_text(const BatchShape& shape) {
+    return "batch " + std::to_string(shape.batch) + ", spatial " + std::to_string(shape.spatial) +
+           (shape.order == ChannelOrder::first ? ", channels first" : ", channels last");
 }
 
 }  // namespace
@@ -32,8 +82,7 @@ void BatchMoments::resize(std::size_t groups, std::size_t channels) {
 template <class Scalar>
 SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communicator,
                                      BatchNormOptions options, ReplicaPlacement placement)
-    : channels_(channels), options_(std::move(options)) {
-    check(options_, channels_);
+    : channels_(channels), options_(std::move(options)), communicator_(communicator) {
     connect(communicator, placement);
     owned_.assign(4 * size(), Scalar(0));
     storage_ = {owned_.data(), owned_.data() + size(), owned_.data() + 2 * size(),
@@ -48,7 +97,25 @@ SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communi
 }
 
 template <class Scalar>
+std::int64_t SyncBatchNorm<Scalar>::agree(const Communicator& communicator,
+                                          const ReplicaPlacement& placement) const {
+    Settings settings = settings_of(options_, placement, communicator.size());
+    settings.emplace_back("channels", std::to_string(channels_));
+    settings.emplace_back("type", sizeof(Scalar) == sizeof(float) ? "float" : "double");
+    const std::string fault = fault_of([&] {
+        check(options_, channels_);
+        const ReplicaMap map(placement.replicas.value_or(communicator.size()), communicator.size());
+        map.groups(placement.group.value_or(map.replicas()));
+    });
+    const std::int64_t before = layers_without_name;
+    const std::int64_t number = check_agreement(communicator, "batch norm", settings, fault, before + 1);
+    if (options_.name.empty()) layers_without_name = number;
+    return number;
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::connect(const Communicator& communicator, const ReplicaPlacement& placement) {
+    const std::int64_t number = agree(communicator, placement);
     const ReplicaMap map(placement.replicas.value_or(communicator.size()), communicator.size());
     const int group_size = placement.group.value_or(map.replicas());
     const auto moments = static_cast<std::size_t>(moments_size(channels_));
@@ -72,7 +139,9 @@ void SyncBatchNorm<Scalar>::connect(const Communicator& communicator, const Repl
     group_moments_ = nullptr;
     if (options_.running_update == RunningUpdate::deferred)
         replica_moments_.assign(moments * static_cast<std::size_t>(hosted_.size()), 0.0);
-    name_ = options_.name.empty() ? "layer " + std::to_string(communicator.next_number()) : options_.name;
+    communicator_ = communicator;
+    identity_ = ++identities;
+    name_ = options_.name.empty() ? "layer " + std::to_string(number) : options_.name;
     forward_label_ = ExchangeLabel(name_, ExchangeKind::forward_moments, channels_, sizeof(Scalar));
     backward_label_ = ExchangeLabel(name_, ExchangeKind::backward_sums, channels_, sizeof(Scalar));
 }
@@ -92,13 +161,42 @@ void SyncBatchNorm<Scalar>::require_idle() const {
 }
 
 template <class Scalar>
+void SyncBatchNorm<Scalar>::require_shape(const BatchShape& shape) const {
+    const auto fail = [&](const char* why) {
+        throw UsageError("batch norm '" + name_ + "': the shape (" + shape_text(shape) + ", " +
+                         std::to_string(channels_) + " channels) " + why);
+    };
+    if (shape.batch < 0 || shape.spatial < 0) fail("has a negative extent");
+    // As many bytes as an array can have, also where one extent is 0: the others are still multiplied.
+    Index rest = std::numeric_limits<Index>::max() / static_cast<Index>(sizeof(Scalar)) / channels_;
+    for (const Index extent : {shape.batch, shape.spatial}) {
+        if (extent > rest) fail("has more values than memory can hold");
+        rest /= std::max<Index>(extent, 1);
+    }
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::require_size(std::size_t given, const BatchShape& shape, const char* what) const {
+    require_shape(shape);
     const auto due = static_cast<std::size_t>(shape.values() * channels_);
     if (given != due)
         throw UsageError("batch norm '" + name_ + "': " + what + " has " + std::to_string(given) +
-                         " values, but the shape (batch " + std::to_string(shape.batch) + ", spatial " +
-                         std::to_string(shape.spatial) + ", " + std::to_string(channels_) +
+                         " values, but the shape (" + shape_text(shape) + ", " + std::to_string(channels_) +
                          " channels) has " + std::to_string(due));
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::require_moments_of(std::span<const BackwardSlice<Scalar>> slices,
+                                               const BatchMoments& saved) const {
+    if (saved.layer_ != identity_)
+        throw UsageError("batch norm '" + name_ + "' backward: the saved moments are not from a forward of " +
+                         (saved.layer_ == 0 ? "any layer" : "this layer on this communicator"));
+    for (std::size_t i = 0; i < slices.size(); ++i)
+        if (slices[i].shape != saved.shapes_[i])
+            throw UsageError(
+                "batch norm '" + name_ + "' backward: the shape is (" + shape_text(slices[i].shape) +
+                "), but the forward that saved these moments had (" + shape_text(saved.shapes_[i]) + ")" +
+                (slices.size() > 1 ? " in slice " + std::to_string(i) : std::string()));
 }
 
 // --- forward -------------------------------------------------------------------------------------------
@@ -138,7 +236,11 @@ void SyncBatchNorm<Scalar>::begin_forward(std::span<const ForwardSlice<Scalar>> 
     if (static_cast<int>(slices.size()) != hosted_.size())
         throw UsageError("batch norm '" + name_ + "' forward: one slice for each of the rank's " +
                          std::to_string(hosted_.size()) + " replicas is needed");
+    for (const ForwardSlice<Scalar>& slice : slices) require_shape(slice.shape);
     saved.resize(groups_.size(), size());
+    saved.layer_ = identity_;
+    saved.shapes_.resize(slices.size());
+    for (std::size_t i = 0; i < slices.size(); ++i) saved.shapes_[i] = slices[i].shape;
     saved.frozen_ = options_.frozen;
     forward_slices_ = slices;
     forward_moments_ = &saved;
@@ -240,6 +342,7 @@ template <class Scalar>
 void SyncBatchNorm<Scalar>::begin_backward(const Scalar* x, const Scalar* dz, Scalar* dx,
                                            const BatchShape& shape, const BatchMoments& saved) {
     require_idle();
+    require_shape(shape);
     // Null is what an empty array has. Elsewhere it would mean that no dx is wanted, which no rank may
     // decide alone.
     if (dx == nullptr && shape.values() > 0)
@@ -267,9 +370,7 @@ void SyncBatchNorm<Scalar>::start_sums(std::span<const BackwardSlice<Scalar>> sl
     if (static_cast<int>(slices.size()) != hosted_.size())
         throw UsageError("batch norm '" + name_ + "' backward: one slice for each of the rank's " +
                          std::to_string(hosted_.size()) + " replicas is needed");
-    if (saved.counts_.size() != groups_.size() || saved.channels_ != size())
-        throw UsageError("batch norm '" + name_ +
-                         "' backward: the saved moments are not from a forward of this layer");
+    require_moments_of(slices, saved);
     backward_slices_ = slices;
     backward_moments_ = &saved;
     exchanges_ = exchange && !saved.frozen_;

@@ -7,7 +7,7 @@
 namespace lockstep {
 namespace {
 
-constexpr const char* description_key = "lockstep.run";
+constexpr const char* settings_key = "lockstep.settings";
 constexpr const char* epoch_key = "lockstep.epoch";
 constexpr const char* optimizer_steps_key = "lockstep.optimizer_steps";
 
@@ -19,7 +19,7 @@ const std::string& metadata(const SafetensorsFile& file, const char* key) {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end())
         throw FileError(file.path().string() + ": is no checkpoint of a run: its metadata has no '" + key +
-                        "'; to start from its weights use --init-from");
+                        "'; its weights can still be loaded alone");
     return found->second;
 }
 
@@ -33,6 +33,14 @@ Index count_of(const SafetensorsFile& file, const char* key) {
     return value;
 }
 
+void check_same_run(const SafetensorsFile& file, const Settings& now) {
+    std::string found;
+    for (const SettingDifference& one : differences(parse_settings(metadata(file, settings_key)), now))
+        found += (found.empty() ? "" : "; ") + one.name + " was " + one.left + ", and is " + one.right;
+    if (!found.empty())
+        throw FileError(file.path().string() + ": belongs to a run with other settings: " + found);
+}
+
 }  // namespace
 
 template <class Scalar>
@@ -43,26 +51,21 @@ void save_weights(const Network<Scalar>& network, const std::filesystem::path& p
 }
 
 template <class Scalar>
-void save_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
-                     const std::filesystem::path& path) {
+void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path) {
     SafetensorsWriter writer;
     add_weights(trainer.network(), writer);
     for (const auto& state : trainer.optimizer().state())
         writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
-    writer.set_metadata(description_key, description);
+    writer.set_metadata(settings_key, serialize(trainer.settings()));
     writer.set_metadata(epoch_key, std::to_string(trainer.epoch()));
     writer.set_metadata(optimizer_steps_key, std::to_string(trainer.optimizer().step_count()));
     writer.write(path);
 }
 
 template <class Scalar>
-void load_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
-                     const std::filesystem::path& path) {
+void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path) {
     const SafetensorsFile file = SafetensorsFile::read(path);
-    if (metadata(file, description_key) != description)
-        throw FileError(path.string() + ": belongs to a run with other settings: it was written for [" +
-                        metadata(file, description_key) + "], this run is [" + description +
-                        "]; resume with the settings of the run's config.cfg");
+    check_same_run(file, trainer.settings());
     const Index epoch = count_of(file, epoch_key);
     const Index steps = count_of(file, optimizer_steps_key);
     for (const auto& state : trainer.optimizer().state()) {
@@ -76,10 +79,8 @@ void load_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                  \
     template LOCKSTEP_EXPORT void save_weights(const Network<Scalar>&, const std::filesystem::path&); \
-    template LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>&, const std::string&,               \
-                                                  const std::filesystem::path&);                      \
-    template LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>&, const std::string&,               \
-                                                  const std::filesystem::path&)
+    template LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>&, const std::filesystem::path&);    \
+    template LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>&, const std::filesystem::path&)
 
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);

@@ -36,11 +36,9 @@ void GradientReducer<Scalar>::cut_buckets(const Communicator& communicator, cons
         const Index begin = std::max(Index{0}, end - bucket_values);
         auto cover = cover_;
         for (Scalar*& node : cover) node += begin;
-        const int number = static_cast<int>(buckets_.size());
-        buckets_.push_back(
-            {begin, std::make_unique<ReplicaSum<Scalar>>(
-                        communicator, map, std::move(cover), end - begin,
-                        typename ReplicaSum<Scalar>::Options{.reduction = reduction, .number = number})});
+        buckets_.push_back({begin, std::make_unique<ReplicaSum<Scalar>>(
+                                       communicator, map, std::move(cover), end - begin,
+                                       typename ReplicaSum<Scalar>::Options{.reduction = reduction})});
     }
 }
 

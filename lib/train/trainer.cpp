@@ -1,4 +1,5 @@
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 
@@ -19,17 +20,36 @@ std::vector<ParameterRange> weight_ranges(const ParameterLayout& layout) {
 }
 
 /// What must hold before anything is sized by the options; the rest is checked with the network at hand.
-TrainerOptions checked(TrainerOptions options, const Dataset& data, const Communicator& communicator) {
-    const Index replicas = options.replicas.value_or(communicator.size());
+void check(const TrainerOptions& options, const Dataset& data, Index replicas) {
     if (replicas < 1) throw UsageError("replicas must be at least 1, but is " + std::to_string(replicas));
     if (replicas > data.size())
         throw UsageError("replicas: " + std::to_string(replicas) + " replicas cannot share " +
                          std::to_string(data.size()) + " training samples: ask for at most " +
                          std::to_string(data.size()));
     if (options.batch_size < 1)
-        throw UsageError("batch-size must be at least 1, but is " + std::to_string(options.batch_size));
+        throw UsageError("batch size must be at least 1, but is " + std::to_string(options.batch_size));
+}
+
+/// The options as all ranks have them, with the number of replicas that they stand for.
+template <class Scalar>
+TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communicator& communicator,
+                      Settings& settings) {
+    const Index replicas = options.replicas.value_or(communicator.size());
     // A batch larger than the data set is the data set; the global batch must stay a number.
     options.batch_size = std::min(options.batch_size, data.size());
+    std::string fault;
+    try {
+        check(options, data, replicas);
+        settings = settings_of(options, data, communicator.size(), sizeof(Scalar));
+    } catch (const UsageError& error) {
+        fault = error.what();
+    }
+    // How long to train does not change what is computed, but all ranks stop together.
+    Settings common = settings;
+    common.emplace_back("epochs in all", std::to_string(options.schedule.epochs));
+    common.emplace_back("gradient path",
+                        options.gradient_path == GradientPath::messages ? "messages" : "automatic");
+    check_agreement(communicator, "training", common, fault);
     return options;
 }
 
@@ -56,7 +76,7 @@ constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
 
 template <class Scalar>
 Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator)
-    : options_(checked(std::move(options), train, communicator)),
+    : options_(agreed<Scalar>(std::move(options), train, communicator, settings_)),
       data_(train),
       communicator_(communicator),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/comm/exchange_label.hpp>
 
 #include <mpi.h>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -49,9 +51,11 @@ class LOCKSTEP_EXPORT Communicator {
     /// As MPI_Comm_split: collective; one new communicator for each color, ranks ordered by key.
     Communicator split(int color, int key) const;
 
-    /// Every rank's text, by rank. Collective. `what` names the exchange in a time-out's error.
+    /// Every rank's text, by rank. Collective. `what` names the exchange in errors: a rank that is elsewhere
+    /// meanwhile, in another exchange of this communicator, is a CommunicationError that names both.
     std::vector<std::string> all_gather(std::string_view text, std::string_view what) const;
-    /// Every rank's bytes one after the other; `counts[r]` says how many come from rank r. Collective.
+    /// Every rank's bytes one after the other; `counts[r]` says how many come from rank r, the same on every
+    /// rank. Collective.
     void all_gather(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
 
     /// Waits for a request of this communicator; throws CommunicationError after the time-out.
@@ -65,8 +69,8 @@ class LOCKSTEP_EXPORT Communicator {
     /// communicator is of no use after.
     void announce_failure(std::string_view why) const;
 
-    /// 1, 2, 3 … at each call: names what has no name, alike on ranks that ask alike.
-    int next_number() const;
+    /// 1, 2, 3 … at each call: numbers the collective calls over this communicator, for their labels.
+    std::uint64_t next_call() const;
 
     /// What precedes an error's text: "rank 3 of 8".
     std::string whoami() const;
@@ -78,6 +82,8 @@ class LOCKSTEP_EXPORT Communicator {
     template <class Scalar>
     friend class NodeSum;
     struct State;
+    void meet(ExchangeKind kind, std::string_view what) const;
+    void gather_bytes(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
     explicit Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
     std::shared_ptr<State> state_;

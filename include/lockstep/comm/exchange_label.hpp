@@ -16,21 +16,26 @@ enum class ExchangeKind : std::uint16_t {
     pooled_moments = 3,
     step_summary = 4,
     running_averages = 5,
+    agreement = 6,  ///< ranks compare their settings
+    gather = 7,     ///< … or are about to send each other what they have
+    split = 8,      ///< … or to split their communicator
 };
 
-/// Sent in front of every message of a TreeExchange; alike on all ranks or it is an error.
+/// Sent in front of every message of a TreeExchange; the same on every rank or it is an error.
 struct LOCKSTEP_EXPORT ExchangeLabel {
     ExchangeLabel() = default;
-    /// A name that is too long is cut. `scalar_bytes` is the size of the layer's value type, 0 where there is
-    /// none.
-    ExchangeLabel(std::string_view layer, ExchangeKind kind, std::int64_t channels, int scalar_bytes);
+    /// `name` says who exchanges: the layer, say. Names of any length are told apart. `scalar_bytes` is the
+    /// size of the layer's value type, 0 if there is none.
+    ExchangeLabel(std::string_view name, ExchangeKind kind, std::int64_t channels, int scalar_bytes);
 
     /// The number of the call: each layer and kind counts its own.
     std::uint64_t call = 0;
     std::int64_t channels = 0;
+    std::uint64_t name_hash = 0;
     ExchangeKind kind{};
     std::uint16_t scalar_bytes = 0;
-    std::array<char, 44> layer{};
+    /// The name for reading; of a long one the beginning and the end.
+    std::array<char, 36> name{};
 
     /// "layer 'bn1' forward, call 17, 300 channels, float"
     std::string to_string() const;

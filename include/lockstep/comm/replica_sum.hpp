@@ -34,13 +34,15 @@ class LOCKSTEP_EXPORT ReplicaSum {
     struct Options {
         Reduction reduction = Reduction::reproducible;
         ExchangeForm form = ExchangeForm::automatic;
-        /// Sums that are under way at the same time need different numbers, alike on all ranks.
-        int number = 0;
     };
 
-    /// `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
+    /// Collective, one exchange. `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
     /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's;
-    /// after a CommunicationError MPI may touch them to the end of the program.
+    /// after a CommunicationError MPI may touch them to the end of the program. Throws CommunicationError on
+    /// every rank if the ranks do not agree on sizes, replicas or options.
+    ///
+    /// Every sum has tags of its own, so that sums that are under way together, or that the ranks start in
+    /// another order, never take each other's values.
     ReplicaSum(const Communicator& communicator, const ReplicaMap& map, std::vector<Scalar*> cover,
                Index count, Options options);
     ~ReplicaSum();
@@ -75,6 +77,7 @@ class LOCKSTEP_EXPORT ReplicaSum {
     std::vector<Scalar*> cover_;
     Index count_;
     Options options_;
+    int number_ = 0;  // of the communicator's sums: picks the tags
     bool long_form_ = false;
     std::vector<int> cover_sizes_;  // by rank
     FoldPlan top_;

@@ -28,4 +28,8 @@ using ModelDescription = std::vector<LayerDescription>;
 /// whether a layer exists and fits is found when a network is built from the description.
 LOCKSTEP_EXPORT ModelDescription parse_model(std::string_view text);
 
+/// The text as it is always written: on one line, with one space where several or line breaks were. Two texts
+/// of the same model give the same one. Throws as parse_model does.
+LOCKSTEP_EXPORT std::string canonical_model(std::string_view text);
+
 }  // namespace lockstep

@@ -4,6 +4,7 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/norm/kernels.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,8 +33,9 @@ struct BatchNormOptions {
     RunningUpdate running_update = RunningUpdate::automatic;
     /// Starts frozen: see SyncBatchNorm::set_frozen.
     bool frozen = false;
-    /// Named in errors, alike on all ranks. Empty: "layer N", the Nth layer without a name on its
-    /// communicator.
+    /// Named in errors, the same on every rank. Empty: "layer N", which the ranks of the layer's communicator
+    /// agree on and no other layer of theirs has. Layers on communicators of one rank count for themselves:
+    /// those whose averages are to be pooled over ranks need the same order of construction there, or names.
     std::string name = {};
 };
 
@@ -45,8 +47,9 @@ struct ReplicaPlacement {
     std::optional<int> group = std::nullopt;
 };
 
-/// What backward needs from forward: the moments of the statistics groups that this rank takes part in.
-/// The caller's object: two forwards with an object each may be under way before the first backward.
+/// What backward needs from forward: the moments of the statistics groups that this rank takes part in, and
+/// which layer and shapes they are of. The caller's object: two forwards with an object each may be under way
+/// before the first backward.
 class LOCKSTEP_EXPORT BatchMoments {
   public:
     /// Values per channel in the group (of all its ranks); 0 where a frozen layer used its running averages.
@@ -64,6 +67,8 @@ class LOCKSTEP_EXPORT BatchMoments {
     }
     void resize(std::size_t groups, std::size_t channels);
 
+    std::uint64_t layer_ = 0;         // its identity; 0 before any forward
+    std::vector<BatchShape> shapes_;  // of each hosted replica
     std::size_t channels_ = 0;
     bool frozen_ = false;
     std::vector<double> counts_, means_, variances_;

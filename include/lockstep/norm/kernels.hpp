@@ -38,6 +38,8 @@ struct BatchShape {
     ChannelOrder order = ChannelOrder::last;
 
     Index values() const { return batch * spatial; }
+
+    friend bool operator==(const BatchShape&, const BatchShape&) = default;
 };
 
 /// Coefficients per channel, one array of `channels` values each, all owned by the caller.

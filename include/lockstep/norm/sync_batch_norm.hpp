@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -44,7 +45,10 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT SyncBatchNorm {
   public:
-    /// Not collective, and allocates all that passes need. Throws UsageError on options that make no sense.
+    /// Collective over the communicator: the ranks compare channels, type, options and placement in one
+    /// exchange (none on a communicator of one rank). Allocates all that passes need. Throws UsageError on
+    /// options that make no sense, and CommunicationError on every rank, naming the option and both sides, if
+    /// the ranks do not agree.
     SyncBatchNorm(Index channels, const Communicator& communicator, BatchNormOptions options = {},
                   ReplicaPlacement placement = {});
 
@@ -123,8 +127,13 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     std::span<const Scalar> beta() const { return {storage_.beta, size()}; }
     std::span<const Scalar> running_mean() const { return {storage_.running_mean, size()}; }
     std::span<const Scalar> running_var() const { return {storage_.running_var, size()}; }
+    /// How many batches the running mean has seen; the running variance, only those that had a variance (a
+    /// batch of one value has none). Cumulative averages weigh the next batch by these.
     std::int64_t batches_tracked() const { return batches_tracked_; }
-    void set_batches_tracked(std::int64_t batches) { batches_tracked_ = batches; }
+    std::int64_t batches_with_variance() const { return batches_with_variance_; }
+    /// For layers that are loaded. Throws UsageError unless 0 ≤ with_variance ≤ batches; std::nullopt: all of
+    /// them had one.
+    void set_batches_tracked(std::int64_t batches, std::optional<std::int64_t> with_variance = std::nullopt);
     /// dγ for all channels, then dβ: of this rank's values alone, added up since the last zero_gradients().
     std::span<Scalar> gradients() { return gradients_; }
     std::span<const Scalar> gradients() const { return gradients_; }
@@ -139,13 +148,14 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     void bind(const BatchNormStorage<Scalar>& storage);
 
     /// Frozen, forward normalizes with the running averages and leaves them alone, as fine-tuning wants; γ
-    /// and β still learn. Nothing is exchanged. Alike on all ranks, and not while a pass is under way.
+    /// and β still learn, and passes exchange nothing. Collective over the layer's communicator, as
+    /// construction is, and not while a pass is under way.
     void set_frozen(bool frozen);
     bool frozen() const { return options_.frozen; }
 
     /// From now on normalizes over another communicator: what turns a local layer into a synchronized one and
-    /// back. Alike on all its ranks. Throws UsageError while a pass is under way; moments saved before are no
-    /// longer valid.
+    /// back. Collective over the new communicator, as construction is; an error leaves the layer as it was.
+    /// Throws UsageError while a pass is under way; moments saved before are no longer valid.
     void change_communicator(const Communicator& communicator, ReplicaPlacement placement = {});
 
     /// For layers with statistics of their own on each rank: gives all ranks the running averages of all of
@@ -187,10 +197,14 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
 
     std::size_t size() const { return static_cast<std::size_t>(channels_); }
     ChannelRange all_channels() const { return {0, channels_}; }
+    /// Makes sure that the ranks mean the same layer; returns a number for it if it has no name.
+    std::int64_t agree(const Communicator& communicator, const ReplicaPlacement& placement) const;
     void connect(const Communicator& communicator, const ReplicaPlacement& placement);
     void require_idle() const;
     void require_tracking(const char* what) const;
+    void require_shape(const BatchShape& shape) const;
     void require_size(std::size_t size, const BatchShape& shape, const char* what) const;
+    void require_moments_of(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved) const;
     void start_moments();
     void freeze_moments(BatchMoments& saved) const;
     void save_moments(int group, const double* moments, ChannelRange range);
@@ -215,6 +229,8 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
 
     Index channels_;
     BatchNormOptions options_;
+    Communicator communicator_;
+    std::uint64_t identity_ = 0;  // of the layer on this communicator: what saved moments are held against
     std::string name_;
     ReplicaRange hosted_;
     bool global_ = false;
@@ -224,6 +240,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     AlignedVector<Scalar> gradients_;
     BatchNormStorage<Scalar> storage_{};
     std::int64_t batches_tracked_ = 0;
+    std::int64_t batches_with_variance_ = 0;
     AlignedVector<double> replica_moments_;
     const double* group_moments_ = nullptr;
     // The pass under way.

@@ -8,7 +8,6 @@
 #include <lockstep/train/trainer.hpp>
 
 #include <filesystem>
-#include <string>
 
 namespace lockstep {
 
@@ -17,16 +16,14 @@ namespace lockstep {
 template <class Scalar>
 LOCKSTEP_EXPORT void save_weights(const Network<Scalar>& network, const std::filesystem::path& path);
 
-/// Writes everything that a continued run needs. Not collective; `description` (of what the run depends on)
-/// must be the same when it is loaded.
+/// Writes everything that a continued run needs, and what the run depends on (trainer.settings()). Not
+/// collective.
 template <class Scalar>
-LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
-                                     const std::filesystem::path& path);
+LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path);
 
-/// Restores it. Not collective. Throws FileError where the file is damaged, of another model, or of a run
-/// that depended on something else.
+/// Restores it. Not collective. Throws FileError if the file is damaged, of another model, or of a run that
+/// depended on something else: on other data, say. The text names what differs, then and now.
 template <class Scalar>
-LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::string& description,
-                                     const std::filesystem::path& path);
+LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path);
 
 }  // namespace lockstep

@@ -18,6 +18,7 @@
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
 #include <lockstep/train/step_summary.hpp>
+#include <lockstep/train/trainer_options.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -26,25 +27,6 @@
 #include <vector>
 
 namespace lockstep {
-
-/// Everything that a run depends on beside the data. Alike on all ranks.
-struct TrainerOptions {
-    std::string model = "batchnorm, linear 300, relu, batchnorm, linear 100, relu, batchnorm, linear 10";
-    InputKind input = InputKind::unit;
-    AugmentationOptions augmentation;
-    BatchNormMode batch_norm;
-    std::optional<double> running_momentum = 0.1;  ///< std::nullopt: cumulative
-    double epsilon = 1e-5;
-    Index precise_batches = 0;    ///< of PreciseBN, 0 = off
-    std::optional<int> replicas;  ///< std::nullopt: one on each rank
-    Index batch_size = 32;        ///< samples per replica and step, at most
-    OptimizerOptions optimizer;
-    ScheduleOptions schedule;  ///< holds the number of epochs
-    std::uint64_t seed = 1;
-    bool shuffle = true;
-    Reduction reduction = Reduction::reproducible;
-    GradientPath gradient_path = GradientPath::automatic;  ///< changes no bit
-};
 
 /// What a step tells: over the global batch, alike on all ranks.
 struct StepResult {
@@ -72,10 +54,14 @@ struct TrainingModeResult {
 template <class Scalar>
 class LOCKSTEP_EXPORT Trainer {
   public:
-    /// Throws UsageError, alike on all ranks, where the options do not fit together or the data.
+    /// Compares options and data over all ranks first. Throws CommunicationError on every rank, naming what
+    /// differs and both sides, if they do not agree; UsageError on every rank if the options do not fit
+    /// together or the data.
     Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator);
 
     const TrainerOptions& options() const { return options_; }
+    /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
+    const Settings& settings() const { return settings_; }
     const ReplicaMap& replica_map() const { return map_; }
     const InputTransform& transform() const { return transform_; }
     Network<Scalar>& network() { return network_; }
@@ -114,6 +100,7 @@ class LOCKSTEP_EXPORT Trainer {
     double learning_rate(Index step_in_epoch) const;
     StepContext context(std::uint64_t step) const;
 
+    Settings settings_;  // before options_, which are compared as they are taken over
     TrainerOptions options_;
     const Dataset& data_;
     Communicator communicator_;

@@ -66,9 +66,8 @@ TEST(ReplicaSum, SeveralMayBeUnderWay) {
         arrays.push_back(std::make_unique<ReplicaArrays<float>>(world, map, counts[i]));
         sums.push_back(std::make_unique<ReplicaSum<float>>(
             world, map, arrays[i]->cover(), static_cast<Index>(counts[i]),
-            ReplicaSum<float>::Options{
-                .form = i % 2 == 0 ? ExchangeForm::long_form : ExchangeForm::short_form,
-                .number = static_cast<int>(i)}));
+            ReplicaSum<float>::Options{.form =
+                                           i % 2 == 0 ? ExchangeForm::long_form : ExchangeForm::short_form}));
     }
     for (std::size_t i = 0; i < counts.size(); ++i) {
         arrays[i]->fill(i);
@@ -104,17 +103,50 @@ TEST(ReplicaSum, AMissingRankIsAnErrorAfterTheTimeout) {
     const ReplicaMap map(world.size(), world.size());
     ReplicaArrays<float> arrays(world, map, 4000);
     arrays.fill(1);
+    const ReplicaSum<float> first(world, map, arrays.cover(), 4000, {});
+    ReplicaSum<float> sum(world, map, arrays.cover(), 4000, {});
     if (world.rank() != 0) {
         const testing::Watch watch;
-        ReplicaSum<float> sum(world, map, arrays.cover(), 4000, {.number = 3});
         const std::string text = error_of<CommunicationError>([&] {
             sum.start();
             sum.wait();
         });
-        EXPECT_TRUE(contains(text, "part 3")) << text;
+        EXPECT_TRUE(contains(text, "part 1")) << text;
         EXPECT_LT(watch.seconds(), 5.0);
     }
     MPI_Barrier(MPI_COMM_WORLD);
+}
+
+TEST(ReplicaSum, RanksThatStartSumsInAnotherOrderNeverMixThem) {
+    const Communicator world(MPI_COMM_WORLD);
+    const ReplicaMap map(world.size(), world.size());
+    for (const ExchangeForm form : {ExchangeForm::short_form, ExchangeForm::long_form}) {
+        ReplicaArrays<float> a(world, map, 500), b(world, map, 500);
+        ReplicaSum<float> sum_a(world, map, a.cover(), 500, {.form = form}),
+            sum_b(world, map, b.cover(), 500, {.form = form});
+        a.fill(1);
+        b.fill(2);
+        const bool odd = world.rank() % 2 != 0;
+        (odd ? sum_b : sum_a).start();
+        (odd ? sum_a : sum_b).start();
+        while (!sum_a.poll() || !sum_b.poll()) {
+        }
+        EXPECT_EQ(std::vector<float>(a.first().begin(), a.first().end()),
+                  expected_sum<float>(world.size(), 500, 1));
+        EXPECT_EQ(std::vector<float>(b.first().begin(), b.first().end()),
+                  expected_sum<float>(world.size(), 500, 2));
+    }
+}
+
+TEST(ReplicaSum, RanksThatMeanDifferentSumsAreTold) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    const ReplicaMap map(world.size(), world.size());
+    ReplicaArrays<float> arrays(world, map, 500);
+    const std::string text = error_of<CommunicationError>(
+        [&] { const ReplicaSum<float> sum(world, map, arrays.cover(), world.rank() == 0 ? 400 : 500, {}); });
+    for (const char* part : {"values", "400 on rank 0", "500 on rank 1"})
+        EXPECT_TRUE(contains(text, part)) << text;
 }
 
 TEST(ReplicaSum, WrongUseIsRefused) {

@@ -1,4 +1,5 @@
 // A run that is interrupted and continued, on any number of ranks, ends with the bits of one that was not.
+#include <support/mpi_values.hpp>
 #include <support/scratch_folder.hpp>
 #include <support/training.hpp>
 
@@ -46,11 +47,11 @@ RunRecord<float> interrupted(const TrainerOptions& options, const Dataset& data,
     {
         Trainer<float> trainer(options, data, first);
         train_until(trainer, 2, losses);
-        if (Communicator(MPI_COMM_WORLD).rank() == 0) save_checkpoint(trainer, "a test", file);
+        if (Communicator(MPI_COMM_WORLD).rank() == 0) save_checkpoint(trainer, file);
     }
     SharedFolder::barrier();
     Trainer<float> trainer(options, data, second);
-    load_checkpoint(trainer, "a test", file);
+    load_checkpoint(trainer, file);
     EXPECT_EQ(trainer.epoch(), 2);
     train_until(trainer, 5, losses);
     return record_of(trainer, std::move(losses));
@@ -93,14 +94,32 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
     const SharedFolder folder;
     Trainer<float> trainer(five_epochs("sync", OptimizerKind::sgd), data, world);
     const auto before = fingerprint(trainer.network());
-    if (world.rank() == 0) save_checkpoint(trainer, "a test", folder / "checkpoint");
+    if (world.rank() == 0) save_checkpoint(trainer, folder / "checkpoint");
     SharedFolder::barrier();
-    EXPECT_THROW(load_checkpoint(trainer, "another test", folder / "checkpoint"), FileError);
-    EXPECT_THROW(load_checkpoint(trainer, "a test", folder / "missing"), FileError);
+    EXPECT_THROW(load_checkpoint(trainer, folder / "missing"), FileError);
     EXPECT_EQ(fingerprint(trainer.network()), before);
 
+    // Each error names what differs, then and now, and nothing else.
+    TrainerOptions faster = five_epochs("sync", OptimizerKind::sgd);
+    faster.schedule.learning_rate *= 2;
+    Trainer<float> other(faster, data, world);
+    const std::string text =
+        lockstep::testing::error_of<FileError>([&] { load_checkpoint(other, folder / "checkpoint"); });
+    for (const std::string& part :
+         {std::string("learning rate"), shortest_text(faster.schedule.learning_rate),
+          shortest_text(faster.schedule.learning_rate / 2)})
+        EXPECT_TRUE(lockstep::testing::contains(text, part)) << text;
+    EXPECT_FALSE(lockstep::testing::contains(text, "momentum")) << text;
+
+    Dataset other_data = data;
+    other_data.pixels[7] ^= 1;
+    Trainer<float> with_other_data(five_epochs("sync", OptimizerKind::sgd), other_data, world);
+    EXPECT_TRUE(lockstep::testing::contains(lockstep::testing::error_of<FileError>([&] {
+                                                load_checkpoint(with_other_data, folder / "checkpoint");
+                                            }),
+                                            "training data"));
     Trainer<float> adamw(five_epochs("sync", OptimizerKind::adamw), data, world);
-    EXPECT_THROW(load_checkpoint(adamw, "a test", folder / "checkpoint"), FileError);
+    EXPECT_THROW(load_checkpoint(adamw, folder / "checkpoint"), FileError);
 }
 
 }  // namespace

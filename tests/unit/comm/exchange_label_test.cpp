@@ -28,11 +28,43 @@ TEST(ExchangeLabel, EveryFieldCounts) {
     EXPECT_NE(label, later);
 }
 
-TEST(ExchangeLabel, LongNamesAreCutAndUnknownKindsAreNamedSo) {
-    const ExchangeLabel label(std::string(500, 'x'), ExchangeKind::forward_moments, 1, 4);
-    EXPECT_LT(label.to_string().size(), 200u);
-    EXPECT_EQ(label.layer.back(), '\0');
-    ExchangeLabel strange = label;
+TEST(ExchangeLabel, NamesOfAnyLengthAreToldApartAlsoWhenRead) {
+    for (const std::size_t length : {1, 34, 35, 36, 43, 44, 500}) {
+        const std::string common(length, 'x');
+        const ExchangeLabel one(common + "1", ExchangeKind::forward_moments, 1, 4);
+        const ExchangeLabel two(common + "2", ExchangeKind::forward_moments, 1, 4);
+        EXPECT_NE(one, two) << length;
+        EXPECT_NE(one.to_string(), two.to_string()) << length;
+        EXPECT_LT(one.to_string().size(), 200u);
+        EXPECT_EQ(one.name.back(), '\0');
+    }
+    // What only the middle tells apart is at least not taken for the same.
+    const std::string left(100, 'x'), right(100, 'x');
+    EXPECT_NE(ExchangeLabel(left + "1" + right, ExchangeKind::forward_moments, 1, 4),
+              ExchangeLabel(left + "2" + right, ExchangeKind::forward_moments, 1, 4));
+}
+
+TEST(ExchangeLabel, ACutNameIsStillUtf8) {
+    for (std::size_t shift = 0; shift < 4; ++shift) {
+        std::string name(shift, 'a');
+        for (int i = 0; i < 40; ++i) name += "\u00b5";  // two bytes each
+        const ExchangeLabel label(name, ExchangeKind::forward_moments, 1, 4);
+        const std::string shown(label.name.data());
+        for (std::size_t i = 0; i < shown.size();) {
+            const bool two_bytes = static_cast<unsigned char>(shown[i]) == 0xC2;
+            if (two_bytes) {
+                ASSERT_LT(i + 1, shown.size()) << shown;
+                EXPECT_EQ(static_cast<unsigned char>(shown[i + 1]), 0xB5) << shown;
+            } else {
+                EXPECT_LT(static_cast<unsigned char>(shown[i]), 0x80) << shown;
+            }
+            i += two_bytes ? 2 : 1;
+        }
+    }
+}
+
+TEST(ExchangeLabel, UnknownKindsAreNamedSo) {
+    ExchangeLabel strange("bn", ExchangeKind::forward_moments, 1, 4);
     strange.kind = static_cast<ExchangeKind>(999);
     EXPECT_NE(strange.to_string().find("unknown"), std::string::npos);
 }
