@@ -302,7 +302,8 @@ void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) co
     communicator_.state_->fail(communicator_.whoami() + ": ranks disagree: rank " +
                                std::to_string(communicator_.rank()) + " is at " + mine.to_string() +
                                "; rank " + std::to_string(peer.rank) + " is at " + theirs.to_string() +
-                               ". All ranks must call the same layers in the same order");
+                               ". All ranks must make the same calls in the same order (layers without a "
+                               "name are told apart by the order of their construction: name them)");
 }
 
 void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes) const {

@@ -131,10 +131,8 @@ TEST(ReplicaSum, RanksThatStartSumsInAnotherOrderNeverMixThem) {
         (odd ? sum_a : sum_b).start();
         while (!sum_a.poll() || !sum_b.poll()) {
         }
-        EXPECT_EQ(std::vector<float>(a.first().begin(), a.first().end()),
-                  expected_sum<float>(world.size(), 500, 1));
-        EXPECT_EQ(std::vector<float>(b.first().begin(), b.first().end()),
-                  expected_sum<float>(world.size(), 500, 2));
+        EXPECT_EQ(a.first(), expected_sum<float>(world.size(), 500, 1));
+        EXPECT_EQ(b.first(), expected_sum<float>(world.size(), 500, 2));
     }
 }
 

@@ -123,6 +123,7 @@ TEST(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
         duplicate.all_gather("x", "test");
     });
     EXPECT_EQ(count.collectives, 3) << "the duplicate, the lengths, the texts";
+    EXPECT_EQ(count.sends, world_size() - 1) << "and labels, to know that all are at it";
 }
 
 TEST(ExchangeCount, EveryCommunicatorThatWasDuplicatedIsFreedWithItsLastHandle) {
@@ -134,6 +135,22 @@ TEST(ExchangeCount, EveryCommunicatorThatWasDuplicatedIsFreedWithItsLastHandle) 
     });
     EXPECT_EQ(count.duplicates, 2);
     EXPECT_EQ(count.frees, 3) << "and the part";
+}
+
+TEST(ExchangeCount, ConstructionFreezingAndAChangeOfCommunicatorCostOneExchangeEach) {
+    const Communicator world(MPI_COMM_WORLD), alone = Communicator::self();
+    const int peers = world.size() - 1;
+    constexpr int comparison = 4;  // a hash in two parts, whether all are equal, a number
+    expect_one_exchange(count_of([&] { const SyncBatchNorm<float> layer(300, world); }), peers, comparison,
+                        "construction");
+    expect_one_exchange(
+        count_of([&] { const SyncBatchNorm<float> layer(300, world, {.name = "bn"}, {.group = 1}); }), peers,
+        comparison, "construction of groups");
+    SyncBatchNorm<float> layer(300, Communicator::self());
+    expect_one_exchange(count_of([&] { layer.change_communicator(world); }), peers, comparison, "change");
+    expect_one_exchange(count_of([&] { layer.set_frozen(true); }), peers, comparison, "freezing");
+    expect_one_exchange(count_of([&] { layer.change_communicator(alone); }), 0, 0, "a layer alone");
+    expect_one_exchange(count_of([&] { layer.set_frozen(false); }), 0, 0, "a layer alone");
 }
 
 TEST(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {

@@ -1,6 +1,8 @@
-// Ranks that disagree about a layer: an error on every rank that names both sides, in under a second; a rank
-// that never comes: an error after the time-out.
+// Ranks that disagree about which layer is called: an error on every rank that names both sides, in under a
+// second; a rank that never comes: an error after the time-out. (What layers are made of:
+// agreement_test.cpp.)
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
 #include "support/mpi_values.hpp"
@@ -62,30 +64,40 @@ TEST(Mismatch, LayerOrder) {
 }
 
 TEST(Mismatch, LayerOrderOfLayersWithoutNames) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    Layer<float> first(world, ""), second(world, "");
+    EXPECT_NE(first.layer.name(), second.layer.name());
+    const std::string text =
+        error_of<CommunicationError>([&] { (world.rank() == 0 ? second : first).forward(); });
+    EXPECT_TRUE(contains(text, "'" + first.layer.name() + "'")) << text;
+    EXPECT_TRUE(contains(text, "'" + second.layer.name() + "'")) << text;
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+TEST(Mismatch, NamesThatDifferAtTheirEndAlone) {
+    const std::string common(43, 'n');
     expect_mismatch(
-        [](const Communicator& world, bool odd) {
-            Layer<float> first(world, ""), second(world, "");
+        [&](const Communicator& world, bool odd) {
+            Layer<float> first(world, common + "1"), second(world, common + "2");
             (odd ? second : first).forward();
+            (odd ? first : second).forward();
         },
-        "layer 1", "layer 2");
+        "n1'", "n2'");
 }
 
-TEST(Mismatch, ChannelCount) {
-    for (const Index channels : {7, 4000})
-        expect_mismatch([&](const Communicator& world,
-                            bool odd) { Layer<float>(world, "bn", odd ? channels : 6).forward(); },
-                        std::to_string(channels) + " channels", "6 channels");
-}
-
-TEST(Mismatch, Type) {
-    expect_mismatch(
-        [](const Communicator& world, bool odd) {
-            if (odd)
-                Layer<float>(world, "bn").forward();
-            else
-                Layer<double>(world, "bn").forward();
-        },
-        "float", "double");
+TEST(Mismatch, ALayerAgainstAnotherCollective) {
+    for (const char* what : {"gathering", "splitting", "agreement", "batch norm"})
+        expect_mismatch(
+            [&](const Communicator& world, bool odd) {
+                Layer<float> layer(world, "bn");
+                if (!odd) return layer.forward();
+                if (contains(what, "gathering")) world.all_gather("x", "test");
+                if (contains(what, "splitting")) world.split(0, 0);
+                if (contains(what, "agreement")) check_agreement(world, "test", {});
+                if (contains(what, "batch norm")) Layer<float>(world, "another");
+            },
+            "layer 'bn' forward", what);
 }
 
 TEST(Mismatch, ForwardAgainstBackward) {

@@ -211,6 +211,66 @@ TEST(BatchNormOptions, WrongSizesAreRefusedBeforeAnyExchange) {
     layer.backward(a.x, a.dz, a.dx, a.shape, saved);  // none of these has left anything under way
 }
 
+TEST(BatchNormOptions, ShapesThatNoMemoryHoldsAreRefused) {
+    SyncBatchNorm<float> layer(3, Communicator::self());
+    std::vector<float> some(6);
+    BatchMoments saved;
+    constexpr Index most = std::numeric_limits<Index>::max();
+    const std::vector<BatchShape> absurd{{Index{1} << 62, 4},
+                                         {Index{1} << 32, Index{1} << 32},
+                                         {most, 1},
+                                         {1, most},
+                                         {most / 4, 1},
+                                         {-1, 2},
+                                         {2, -1},
+                                         {-1, -6},
+                                         {0, -1},
+                                         {Index{1} << 33, Index{1} << 31, ChannelOrder::first}};
+    for (const BatchShape& shape : absurd) {
+        EXPECT_THROW(layer.forward(some.data(), some.data(), shape, saved), UsageError) << shape.batch;
+        EXPECT_THROW(layer.forward(some, some, shape, saved), UsageError) << shape.batch;
+        EXPECT_THROW(layer.infer(some.data(), some.data(), shape), UsageError) << shape.batch;
+        EXPECT_THROW(layer.infer(some, some, shape), UsageError) << shape.batch;
+        layer.forward(some.data(), some.data(), {2}, saved);
+        EXPECT_THROW(layer.backward(some.data(), some.data(), some.data(), shape, saved), UsageError);
+        EXPECT_THROW(layer.backward_parameters(some.data(), some.data(), shape, saved), UsageError);
+    }
+    // However many: what does not fit one message is no layer.
+    EXPECT_THROW(SyncBatchNorm<float>(Index{1} << 60, Communicator::self()), UsageError);
+    EXPECT_THROW(SyncBatchNorm<float>(most, Communicator::self()), UsageError);
+}
+
+TEST(BatchNormOptions, BackwardOfAnotherShapeThanItsForwardIsRefusedAndSaysBoth) {
+    SyncBatchNorm<double> layer(2, Communicator::self(), {.name = "bn1"}), other(2, Communicator::self());
+    std::vector<double> x{1, 2, 3, 4, 5, 6, 7, 8}, z(8), dx(8);
+    BatchMoments saved, never;
+    const BatchShape shape{.batch = 2, .spatial = 2, .order = ChannelOrder::last};
+    for (const BatchShape& wrong :
+         {BatchShape{1, 2}, BatchShape{4, 1}, BatchShape{2, 2, ChannelOrder::first}}) {
+        layer.forward(x.data(), z.data(), shape, saved);
+        for (const bool all : {true, false}) {
+            const std::string text = error_of<UsageError>([&] {
+                if (all)
+                    layer.backward(x.data(), z.data(), dx.data(), wrong, saved);
+                else
+                    layer.backward_parameters(x.data(), z.data(), wrong, saved);
+            });
+            for (const std::string& part :
+                 {std::string("bn1"), std::string("batch 2, spatial 2, channels last"),
+                  "batch " + std::to_string(wrong.batch) + ", spatial " + std::to_string(wrong.spatial)})
+                EXPECT_TRUE(contains(text, part)) << text;
+        }
+        EXPECT_NO_THROW(layer.backward(x.data(), z.data(), dx.data(), shape, saved))
+            << "nothing is under way";
+    }
+    EXPECT_THROW(layer.backward(x.data(), z.data(), dx.data(), shape, never), UsageError);
+    EXPECT_THROW(other.backward(x.data(), z.data(), dx.data(), shape, saved), UsageError)
+        << "moments are of the layer that made them";
+    layer.change_communicator(Communicator::self());
+    EXPECT_THROW(layer.backward(x.data(), z.data(), dx.data(), shape, saved), UsageError)
+        << "or of another communicator";
+}
+
 TEST(BatchNormOptions, AnEmptyRankMayPassNullPointers) {
     const Communicator world(MPI_COMM_WORLD);
     SyncBatchNorm<float> layer(2, world);

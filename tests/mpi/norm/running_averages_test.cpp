@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <utility>
 
 namespace lockstep {
 namespace {
@@ -22,6 +24,66 @@ using testing::same_on_all_ranks;
 using testing::Wide;
 using testing::world_rank;
 using testing::world_size;
+
+TEST(CumulativeAverages, AreThePlainAveragesOfTheBatchesThatHaveWhatIsAveraged) {
+    // Batches on one rank alone; one value has a mean, but no variance.
+    const std::vector<std::vector<double>> batches{{9}, {1, 3, 5, 7}, {2}, {}, {4, 8}, {0}, {1, 1, 4}};
+    const Communicator world(MPI_COMM_WORLD);
+    SyncBatchNorm<double> layer(1, world, {.momentum = std::nullopt});
+    BatchMoments saved;
+    double means = 0, variances = 0, with_mean = 0, with_variance = 0;
+    for (const auto& values : batches) {
+        const auto count = static_cast<double>(values.size());
+        const bool mine = world.rank() == world.size() - 1;
+        std::vector<double> x = mine ? values : std::vector<double>(), z(x.size());
+        layer.forward(x, z, {static_cast<Index>(x.size())}, saved);
+        if (values.empty()) continue;
+        const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+        means += mean;
+        with_mean += 1;
+        EXPECT_NEAR(layer.running_mean()[0], means / with_mean, 1e-12);
+        double squares = 0;
+        for (const double value : values) squares += (value - mean) * (value - mean);
+        if (count > 1) {
+            variances += squares / (count - 1);
+            with_variance += 1;
+        }
+        EXPECT_NEAR(layer.running_var()[0], with_variance > 0 ? variances / with_variance : 1.0, 1e-12);
+        EXPECT_EQ(layer.batches_tracked(), static_cast<std::int64_t>(with_mean));
+        EXPECT_EQ(layer.batches_with_variance(), static_cast<std::int64_t>(with_variance));
+    }
+}
+
+TEST(CumulativeAverages, GoOnAfterTheCountsWereSaved) {
+    const std::vector<std::vector<double>> batches{{9}, {1, 3, 5, 7}, {2}, {4, 8}, {1, 1, 4}};
+    SyncBatchNorm<double> straight(1, Communicator::self(), {.momentum = std::nullopt});
+    SyncBatchNorm<double> first(1, Communicator::self(), {.momentum = std::nullopt}),
+        second(1, Communicator::self(), {.momentum = std::nullopt});
+    BatchMoments saved;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+        std::vector<double> z(batches[i].size());
+        const BatchShape shape{static_cast<Index>(z.size())};
+        straight.forward(batches[i], z, shape, saved);
+        (i < 3 ? first : second).forward(batches[i], z, shape, saved);
+        if (i != 2) continue;
+        second.running_mean()[0] = first.running_mean()[0];
+        second.running_var()[0] = first.running_var()[0];
+        second.set_batches_tracked(first.batches_tracked(), first.batches_with_variance());
+    }
+    EXPECT_EQ(second.running_mean()[0], straight.running_mean()[0]);
+    EXPECT_EQ(second.running_var()[0], straight.running_var()[0]);
+}
+
+TEST(CumulativeAverages, CountsThatNoTrainingHasAreRefused) {
+    SyncBatchNorm<float> layer(1, Communicator::self(), {.name = "bn7"});
+    for (const auto& [batches, with_variance] :
+         {std::pair{-1, -1}, std::pair{-1, 0}, std::pair{3, -1}, std::pair{3, 4}})
+        EXPECT_TRUE(testing::contains(
+            testing::error_of<UsageError>([&] { layer.set_batches_tracked(batches, with_variance); }),
+            "bn7"));
+    EXPECT_THROW(layer.set_batches_tracked(-5), UsageError);
+    EXPECT_EQ(layer.batches_tracked(), 0) << "an error changes nothing";
+}
 
 TEST(SynchronizeRunningAverages, PoolsMeansAndVariancesByWeight) {
     const Communicator world(MPI_COMM_WORLD);
