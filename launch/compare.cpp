@@ -151,9 +151,11 @@ class StudyRun {
             const int workers = std::min(plan.replicas, communicator_.size());
             if (communicator_.rank() < workers)
                 result = run_combination(options_, plan, data_, workers_.at(workers),
-                                         reference_ ? &*reference_ : nullptr,
-                                         [&](double share) { progress.update(share); });
-            wait_patiently(communicator_);
+                                         reference_ ? &*reference_ : nullptr, [&](double share) {
+                                             progress.update(share);
+                                             if (communicator_.rank() == 0) communicator_.show_life(workers);
+                                         });
+            communicator_.wait_for_all("waiting for a combination");
             progress.end(result.record, options_.averages);
         }
         if (folder_) keep(index, std::move(result));

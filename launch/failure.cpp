@@ -1,5 +1,7 @@
 #include "failure.hpp"
 
+#include <lockstep/comm/tags.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -13,7 +15,7 @@ namespace {
 
 constexpr std::size_t text_bytes = 2048;
 constexpr double patience_seconds = 2;
-constexpr int report_tag = 1;
+constexpr int report_tag = tags::report.first;
 
 /// "rank 3 of 8: what" → "what".
 std::string_view without_rank(std::string_view text) {

@@ -3,21 +3,21 @@
 #include "study_runner.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/tags.hpp>
 #include <lockstep/train/trainer.hpp>
 
 #include <mpi.h>
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <cmath>
-#include <thread>
+#include <functional>
 #include <vector>
 
 namespace lockstep::launch {
 namespace {
 
 constexpr Index timed_steps = 60;
-constexpr int ping_tag = 9;  // no other exchange is under way meanwhile
 
 /// Half of the median round trip of `bytes` between rank 0 and the last rank; 0 elsewhere.
 double one_way_seconds(const Communicator& communicator, int bytes, int round_trips) {
@@ -25,15 +25,39 @@ double one_way_seconds(const Communicator& communicator, int bytes, int round_tr
     if (me != 0 && me != last) return 0;
     const int peer = me == 0 ? last : 0;
     std::vector<char> message(static_cast<std::size_t>(bytes));
+    constexpr const char* what = "measuring the link";
+    const auto send = [&] {
+        MPI_Request request = MPI_REQUEST_NULL;
+        communicator.check(MPI_Isend(message.data(), bytes, MPI_CHAR, peer, tags::ping.first,
+                                     communicator.handle(), &request),
+                           what);
+        communicator.wait(request, what);
+    };
+    const auto receive = [&] {
+        MPI_Request request = MPI_REQUEST_NULL;
+        communicator.check(MPI_Irecv(message.data(), bytes, MPI_CHAR, peer, tags::ping.first,
+                                     communicator.handle(), &request),
+                           what);
+        communicator.wait(request, what);
+    };
     std::vector<double> times;
     for (int i = 0; i < round_trips; ++i) {
         const double start = MPI_Wtime();
-        if (me == 0) MPI_Send(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle());
-        MPI_Recv(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle(), MPI_STATUS_IGNORE);
-        if (me != 0) MPI_Send(message.data(), bytes, MPI_CHAR, peer, ping_tag, communicator.handle());
+        if (me == 0) send();
+        receive();
+        if (me != 0) send();
         times.push_back((MPI_Wtime() - start) / 2);
     }
     return median(times);
+}
+
+/// Rank 0's values, on every rank.
+template <std::size_t Count>
+void take_from_rank_0(std::array<double, Count>& values, const Communicator& communicator) {
+    std::vector<int> bytes(static_cast<std::size_t>(communicator.size()), 0);
+    bytes[0] = static_cast<int>(sizeof values);
+    const std::array<double, Count> mine = values;
+    communicator.all_gather(mine.data(), values.data(), bytes, "sharing measured times");
 }
 
 LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
@@ -41,11 +65,10 @@ LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
     link.measured = !study.latency_seconds || !study.bandwidth_bytes_per_second;
     if (link.measured) {
         constexpr int large = 1 << 20;
-        double found[2] = {0, 0};
+        std::array<double, 2> found{};
         found[0] = one_way_seconds(communicator, 1, 2000);
         found[1] = one_way_seconds(communicator, large, 50);
-        wait_patiently(communicator);
-        MPI_Bcast(found, 2, MPI_DOUBLE, 0, communicator.handle());
+        take_from_rank_0(found, communicator);
         link.latency_seconds = found[0];
         link.bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9);
     }
@@ -72,7 +95,7 @@ StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
 
 /// The median time of a step with one replica on each rank of the communicator; NaN where it cannot train.
 double step_seconds(const StudyOptions& study, const DatasetPair& data, const Communicator& communicator,
-                    Index batch_size, StatisticsScope scope) {
+                    Index batch_size, StatisticsScope scope, const std::function<void()>& after_each) {
     TrainerOptions options = study.run.trainer;
     options.batch_norm = {.scope = scope};
     options.replicas = communicator.size();
@@ -87,6 +110,7 @@ double step_seconds(const StudyOptions& study, const DatasetPair& data, const Co
             const double start = MPI_Wtime();
             trainer.step(step);
             times.push_back(MPI_Wtime() - start);
+            after_each();
         }
         return median(times);
     } catch (const UsageError&) {  // one value per channel in a replica
@@ -104,33 +128,27 @@ MeasuredSteps measure_steps(const StudyOptions& study, const DatasetPair& data, 
                             int ranks, Index batch_size) {
     const bool works = all.rank() < ranks;
     const Communicator part = all.split(works ? 0 : 1, all.rank());
-    double times[3] = {0, 0, 0};
+    std::array<double, 3> times{};
+    const auto show_life = [&] {
+        if (all.rank() == 0) all.show_life(ranks);
+    };
     if (works) {
         times[0] = mean_over_ranks(
-            step_seconds(study, data, Communicator::self(), batch_size, StatisticsScope::local), part);
+            step_seconds(study, data, Communicator::self(), batch_size, StatisticsScope::local, show_life),
+            part);
         if (ranks > 1) {
-            times[1] =
-                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::local), part);
-            times[2] =
-                mean_over_ranks(step_seconds(study, data, part, batch_size, StatisticsScope::sync), part);
+            times[1] = mean_over_ranks(
+                step_seconds(study, data, part, batch_size, StatisticsScope::local, show_life), part);
+            times[2] = mean_over_ranks(
+                step_seconds(study, data, part, batch_size, StatisticsScope::sync, show_life), part);
         }
     }
-    wait_patiently(all);
-    MPI_Bcast(times, 3, MPI_DOUBLE, 0, all.handle());
+    all.wait_for_all("waiting for measured steps");
+    take_from_rank_0(times, all);
     return {times[0], {times[1], times[2]}};
 }
 
 }  // namespace
-
-void wait_patiently(const Communicator& communicator) {
-    MPI_Request request = MPI_REQUEST_NULL;
-    communicator.check(MPI_Ibarrier(communicator.handle(), &request), "waiting for all ranks");
-    for (int done = 0;;) {
-        communicator.check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "waiting for all ranks");
-        if (done) return;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-}
 
 void check_prediction(const StudyOptions& study, const Communicator& communicator) {
     if (study.predicted_ranks.empty() || communicator.size() > 1) return;

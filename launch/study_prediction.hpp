@@ -17,7 +17,4 @@ void check_prediction(const StudyOptions& study, const Communicator& communicato
 Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& data,
                                const Communicator& communicator);
 
-/// Waits for all ranks, however long that takes, and leaves the core to others meanwhile.
-void wait_patiently(const Communicator& communicator);
-
 }  // namespace lockstep::launch

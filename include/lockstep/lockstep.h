@@ -2,8 +2,9 @@
 ///
 /// It is lockstep::SyncBatchNorm behind opaque handles: norm/sync_batch_norm.hpp says what each call
 /// computes, and what it needs of the other ranks. Functions return LOCKSTEP_OK or an error code;
-/// lockstep_message() then says what went wrong. Nothing is printed, and nothing is ended. MPI is initialized
-/// and finalized by the caller; handles may be freed after MPI_Finalize.
+/// lockstep_message() then says what went wrong. Nothing is printed, and nothing is ended (but a communicator
+/// handle that is invalid, and that MPI cannot tell from a valid one, may make MPI end the job: one that was
+/// freed, say). MPI is initialized and finalized by the caller; handles may be freed after MPI_Finalize.
 ///
 /// Arrays (x, z, dz, dx) are of the layer's type, float or double, have batch · spatial · channels values,
 /// and stay the caller's. Every handle that is created is freed by the caller; freeing NULL does nothing.
@@ -49,7 +50,7 @@ enum {
 
 typedef struct lockstep_communicator lockstep_communicator;
 typedef struct lockstep_batch_norm lockstep_batch_norm;
-/* What backward needs from forward. The caller's: two forwards, with a handle each, may precede their
+/* What backward needs from forward: of this layer, and in the same shape. The caller's: two forwards, with a handle each, may precede their
  * backwards. */
 typedef struct lockstep_moments lockstep_moments;
 
@@ -66,7 +67,7 @@ typedef struct lockstep_batch_norm_options {
     int32_t affine;                 /* 1; γ and β are learned */
     int32_t track_running_averages; /* 1; without them infer is an error */
     int32_t frozen;                 /* 0; forward normalizes with the running averages */
-    const char* name;               /* NULL; named in errors, alike on all ranks; copied */
+    const char* name;               /* NULL; named in errors, the same on every rank; copied */
 } lockstep_batch_norm_options;
 
 /* What the last call that failed on this thread says; valid until the next call that fails. Never NULL. */
@@ -81,7 +82,8 @@ LOCKSTEP_EXPORT int lockstep_communicator_create_fortran(MPI_Fint parent, double
 LOCKSTEP_EXPORT void lockstep_communicator_free(lockstep_communicator* communicator);
 
 LOCKSTEP_EXPORT void lockstep_batch_norm_default_options(lockstep_batch_norm_options* options);
-/* `options` may be NULL: the defaults. The communicator may be freed before the layer. */
+/* Collective over the communicator: the ranks compare type, channels and options, and all get an error that
+ * names what differs. `options` may be NULL: the defaults. The communicator may be freed before the layer. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_create(int type, int64_t channels,
                                                const lockstep_communicator* communicator,
                                                const lockstep_batch_norm_options* options,
@@ -123,6 +125,7 @@ LOCKSTEP_EXPORT int lockstep_batch_norm_values(lockstep_batch_norm* layer, int w
 LOCKSTEP_EXPORT int lockstep_batch_norm_batches_tracked(const lockstep_batch_norm* layer, int64_t* batches);
 LOCKSTEP_EXPORT int lockstep_batch_norm_set_batches_tracked(lockstep_batch_norm* layer, int64_t batches);
 LOCKSTEP_EXPORT int lockstep_batch_norm_zero_gradients(lockstep_batch_norm* layer);
+/* Collective, as is the change of communicator: over the new one. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_set_frozen(lockstep_batch_norm* layer, int frozen);
 LOCKSTEP_EXPORT int lockstep_batch_norm_change_communicator(lockstep_batch_norm* layer,
                                                             const lockstep_communicator* communicator);

@@ -8,6 +8,8 @@
 #include <lockstep/comm/tree_exchange.hpp>
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <cmath>
 #include <mutex>
 #include <numeric>
@@ -20,6 +22,36 @@ namespace {
 
 constexpr int notice_tag = tags::notice.first;
 constexpr int notice_bytes = 1024;
+
+/// Makes MPI return the errors that belong to no valid communicator, for the life of the object, instead of
+/// ending the job. MPI 3 raises them on MPI_COMM_WORLD, MPI 4 on MPI_COMM_SELF.
+class ErrorsReturn {
+  public:
+    ErrorsReturn() {
+        for (std::size_t i = 0; i < communicators.size(); ++i) {
+            MPI_Comm_get_errhandler(communicators[i], &before_[i]);
+            MPI_Comm_set_errhandler(communicators[i], MPI_ERRORS_RETURN);
+        }
+    }
+    ~ErrorsReturn() {
+        for (std::size_t i = 0; i < communicators.size(); ++i) {
+            MPI_Comm_set_errhandler(communicators[i], before_[i]);
+            MPI_Errhandler_free(&before_[i]);
+        }
+    }
+    ErrorsReturn(const ErrorsReturn&) = delete;
+    ErrorsReturn& operator=(const ErrorsReturn&) = delete;
+
+  private:
+    const std::array<MPI_Comm, 2> communicators{MPI_COMM_WORLD, MPI_COMM_SELF};
+    std::array<MPI_Errhandler, 2> before_{};
+};
+
+/// Whether MPI takes the handle for a communicator, as far as it looks; and whether that has two sides.
+bool is_communicator(MPI_Comm handle, int& inter) {
+    const ErrorsReturn while_asking;
+    return MPI_Comm_test_inter(handle, &inter) == MPI_SUCCESS;
+}
 
 }  // namespace
 
@@ -76,6 +108,17 @@ bool Communicator::State::time_is_up(Deadline& deadline) {
         std::this_thread::yield();
     }
     return up;
+}
+
+bool Communicator::State::saw_life() {
+    for (bool any = false;; any = true) {
+        int found = 0;
+        MPI_Status status;
+        if (MPI_Iprobe(MPI_ANY_SOURCE, tags::heartbeat.first, handle, &found, &status) != MPI_SUCCESS ||
+            !found)
+            return any;
+        MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, tags::heartbeat.first, handle, MPI_STATUS_IGNORE);
+    }
 }
 
 void Communicator::State::send_notices() const {
@@ -136,7 +179,8 @@ Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
         throw UsageError("a Communicator needs MPI: call MPI_Init first (and not after MPI_Finalize)");
     if (parent == MPI_COMM_NULL) throw UsageError("a Communicator cannot be made from MPI_COMM_NULL");
     int inter = 0;
-    MPI_Comm_test_inter(parent, &inter);
+    if (!is_communicator(parent, inter))
+        throw UsageError("a Communicator cannot be made from this handle: MPI knows no such communicator");
     if (inter) throw UsageError("a Communicator needs an intra-communicator: merge the two sides first");
     if (!(options.timeout_seconds > 0) || !std::isfinite(options.timeout_seconds))
         throw UsageError("the time-out must be a positive number of seconds");
@@ -211,6 +255,39 @@ void Communicator::meet(ExchangeKind kind, std::string_view what) const {
     exchange.push(0);
     exchange.start(label);
     exchange.wait();
+}
+
+void Communicator::wait_for_all(std::string_view what) const {
+    const WaitTimer timer(state_->seconds_waited);
+    const ReplicaMap map(size(), size());
+    TreeExchange exchange(*this, map, map.all(), 0, [](double*, const double*) {});
+    ExchangeLabel label(what, ExchangeKind::gather, 0, 0);
+    label.call = next_call();
+    exchange.push(0);
+    exchange.start(label);
+    Deadline deadline(timeout_seconds());
+    while (!exchange.poll()) {
+        if (state_->saw_life()) deadline = Deadline(timeout_seconds());
+        if (state_->time_is_up(deadline))
+            state_->fail(whoami() + ": time-out at " + std::string(what) + ": for " +
+                         seconds_text(timeout_seconds()) +
+                         " nothing was heard of the ranks that are at work; one has failed or hangs");
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    state_->saw_life();
+}
+
+void Communicator::show_life(int first) const {
+    const double now = MPI_Wtime();
+    if (now - state_->last_sign_of_life < std::min(1.0, timeout_seconds() / 8)) return;
+    state_->last_sign_of_life = now;
+    for (int other = first; other < size(); ++other) {
+        // Empty, so MPI takes it at once, and nobody waits for those that are not there to receive.
+        MPI_Request request = MPI_REQUEST_NULL;
+        check(MPI_Isend(nullptr, 0, MPI_BYTE, other, tags::heartbeat.first, handle(), &request),
+              "a sign of life");
+        MPI_Request_free(&request);
+    }
 }
 
 void Communicator::gather_bytes(const void* mine, void* all, std::span<const int> counts,

@@ -27,6 +27,8 @@ struct Communicator::State {
     [[noreturn]] void fail_on_time(const std::string& what, const std::vector<int>& missing);
     /// Throws if the communicator has failed before.
     void check_usable() const;
+    /// Receives the signs of life that have come; whether there were any.
+    bool saw_life();
     /// For loops that wait: whether the time is up. Throws CommunicationError if another rank has failed.
     bool time_is_up(Deadline& deadline);
 
@@ -44,6 +46,8 @@ struct Communicator::State {
     double seconds_waited = 0;
     std::string failure;
     std::uint64_t calls = 0;
+    /// When show_life last sent something, in seconds of MPI_Wtime.
+    double last_sign_of_life = 0;
     /// Sums that have been given tags of their own.
     int sums = 0;
 

@@ -89,7 +89,9 @@ BatchShape shape_of(const lockstep_shape& shape) {
 }
 
 void require_array(const void* values, const BatchShape& shape, const char* what) {
-    if (values == nullptr && shape.values() > 0) throw UsageError(std::string(what) + " is NULL");
+    // Not their product, which the layer checks: it may be more than a number can hold.
+    if (values == nullptr && shape.batch > 0 && shape.spatial > 0)
+        throw UsageError(std::string(what) + " is NULL");
 }
 
 BatchNormOptions options_of(const lockstep_batch_norm_options& options) {

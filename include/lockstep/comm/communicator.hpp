@@ -37,6 +37,8 @@ struct CommunicatorOptions {
 /// Layers that are to notice each other's mistakes (a wrong order, say) share one Communicator.
 class LOCKSTEP_EXPORT Communicator {
   public:
+    /// Throws UsageError for what is no intra-communicator, as far as MPI finds that out: a handle that was
+    /// freed, or is a stranger's pointer, may end the job.
     explicit Communicator(MPI_Comm parent, CommunicatorOptions options = {});
     /// The calling process alone.
     static Communicator self() { return Communicator(MPI_COMM_SELF); }
@@ -57,6 +59,14 @@ class LOCKSTEP_EXPORT Communicator {
     /// Every rank's bytes one after the other; `counts[r]` says how many come from rank r, the same on every
     /// rank. Collective.
     void all_gather(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
+
+    /// Waits until all ranks have called this, and leaves the core to others meanwhile: for ranks that have
+    /// nothing to do while others compute for longer than the time-out, which tell by signs of life that they
+    /// are at it. Collective. Throws CommunicationError if nothing was heard for the time-out.
+    void wait_for_all(std::string_view what) const;
+    /// Sends a sign of life to the ranks from `first` on that are in wait_for_all, but seldom enough to cost
+    /// nothing however often it is called.
+    void show_life(int first) const;
 
     /// Waits for a request of this communicator; throws CommunicationError after the time-out.
     void wait(MPI_Request& request, std::string_view what) const;
