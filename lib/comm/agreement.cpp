@@ -11,7 +11,7 @@
 namespace lockstep {
 namespace {
 
-constexpr const char* fault_name = "refused because";
+constexpr const char* fault_name = "what a rank refuses";
 
 struct Comparison {
     bool same = false;
@@ -48,7 +48,8 @@ std::string values_text(const std::vector<Settings>& all, const std::string& nam
     std::vector<std::pair<std::string, std::vector<int>>> values;
     for (std::size_t rank = 0; rank < all.size(); ++rank) {
         const auto found = std::ranges::find(all[rank], name, &Settings::value_type::first);
-        const std::string value = found == all[rank].end() ? "(not set)" : found->second;
+        const std::string value =
+            found == all[rank].end() ? (name == fault_name ? "nothing" : "(not set)") : found->second;
         auto same = std::ranges::find(values, value, &std::pair<std::string, std::vector<int>>::first);
         if (same == values.end()) same = values.insert(same, {value, {}});
         same->second.push_back(static_cast<int>(rank));
@@ -83,7 +84,9 @@ std::vector<std::string> names_that_differ(const std::vector<Settings>& all) {
     for (const std::string& one : communicator.all_gather(text, "comparing settings"))
         all.push_back(parse_settings(one));
     constexpr std::size_t most_names = 5;
-    const std::vector<std::string> names = names_that_differ(all);
+    std::vector<std::string> names = names_that_differ(all);
+    // Where a rank refuses what it was given, that is the news; it may not even know the other settings.
+    if (std::ranges::find(names, fault_name) != names.end()) names = {fault_name};
     std::string found;
     for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i)
         found += (i == 0 ? "" : "; ") + names[i] + ": " + values_text(all, names[i]);

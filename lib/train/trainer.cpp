@@ -1,7 +1,9 @@
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
+#include <lockstep/train/weights.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -225,8 +227,20 @@ StepResult Trainer<Scalar>::step(Index step_in_epoch) {
 }
 
 template <class Scalar>
+void Trainer<Scalar>::check_state() {
+    Hash64 moments;
+    for (const auto& state : optimizer_.state()) moments.add(std::as_bytes(std::span(state.values)));
+    check_agreement(communicator_, "the state of the training",
+                    {{"epoch", std::to_string(epoch_)},
+                     {"parameters and running averages", to_hex16(fingerprint(network_))},
+                     {"optimizer's steps", std::to_string(optimizer_.step_count())},
+                     {"optimizer's state", to_hex16(moments.value())}});
+}
+
+template <class Scalar>
 EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult&)>& each_step) {
     const auto start = std::chrono::steady_clock::now();
+    check_state();
     sampler_.start_epoch(epoch_);
     augmentation_.start_epoch(epoch_);
     EpochResult result;

@@ -25,14 +25,14 @@ class Disagreement(LauncherTest):
 
     def test_in_settings_data_or_command(self):
         train, help_text = ["train", *QUICK], ["train", "--help"]
-        for first, last, what in ((["--seed", "1"], ["--seed", "2"], ["seed = 1", "seed = 2"]),
-                                  (["--replicas", "4"], ["--replicas", "6"], ["replicas = 4", "replicas = 6"]),
-                                  (["--bn", "sync"], ["--bn", "local"], ["bn = sync", "bn = local"]),
+        for first, last, what in ((["--seed", "1"], ["--seed", "2"], ["seed: 1 on rank 0", "2 on rank "]),
+                                  (["--replicas", "4"], ["--replicas", "6"], ["replicas: 4 on rank 0", "6 on rank "]),
+                                  (["--bn", "sync"], ["--bn", "local"], ["bn: sync on rank 0", "local on rank "]),
                                   (["--timeout", "9"], ["--timeout", "8"], ["timeout"])):
             for ranks in (n for n in RANKS if n > 1):
                 with self.subTest(first=first, last=last, ranks=ranks):
                     result = self.start_apart(train + first, train + last, ranks)
-                    self.check_error(["do not agree", f"rank {ranks - 1}"] + what, result)
+                    self.check_error(["do not agree", f" on rank {ranks - 1}"] + what, result)
         evaluate = ["evaluate", "--weights", "w"]
         for first, last in ((train, help_text), (help_text, train), (train, evaluate), (train, ["--help"])):
             self.check_error("do not agree", self.start_apart(first, last, 2))

@@ -75,7 +75,9 @@ class LOCKSTEP_EXPORT Trainer {
     /// Continues after so many complete epochs; parameters and the optimizer's state are set by the caller.
     void set_epoch(Index complete);
 
-    /// Trains one epoch; `each_step` may be empty. Throws NumericalError, alike on all ranks, naming the
+    /// Trains one epoch; `each_step` may be empty. Before it the ranks compare parameters, averages and the
+    /// optimizer's state, in one exchange: CommunicationError on every rank if a caller has set them on some
+    /// ranks alone, or if the ranks' machines have computed different bits. Throws NumericalError, alike on all ranks, naming the
     /// step, when the loss is no longer finite.
     EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
     /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order.
@@ -93,6 +95,7 @@ class LOCKSTEP_EXPORT Trainer {
 
   private:
     void check_options() const;
+    void check_state();
     void check_statistics_groups() const;
     void fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
                      const Augmentation& augmentation);
