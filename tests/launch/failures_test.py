@@ -79,6 +79,41 @@ class Ranks(LauncherTest):
                     self.assertNotIn(f"lockstep: rank {stopped}: ", result.err)
 
 
+class Study(LauncherTest):
+    """Two replicas on three ranks leave the last one without work: it waits for the others, not for ever."""
+
+    def start_study(self, epochs, output):
+        return start(3, "compare", *SMALL_MODEL, "--train-samples", "2000", "--test-samples", "40", "--epochs", epochs,
+                     "--modes", "local", "--batch-sizes", "32", "--global-batch", "64", "--seeds", "1", "--timeout",
+                     "2", "--output", output, folder=self.folder)
+
+    def test_a_rank_without_work_waits_longer_than_the_time_out_for_ranks_that_live(self):
+        epochs, seconds = 100, 0
+        while seconds < 5:  # however fast the machine is
+            self.assertLess(epochs, 100000, "no study lasts longer than the time-out")
+            begin = time.monotonic()
+            result = finish(self.start_study(str(epochs), f"for-{epochs}"), begin)
+            self.assertEqual(result.code, 0, result)
+            seconds, epochs = result.seconds, epochs * 4
+
+    def test_a_rank_that_stops_is_an_error_for_those_with_and_without_work(self):
+        for stopped in range(3):
+            with self.subTest(stopped=stopped):
+                process = self.start_study("1000000", f"stopped-{stopped}")
+                wait_for(lambda: (self.folder / f"stopped-{stopped}" / "config.cfg").exists())
+                pids = wait_for(lambda: len(found := rank_processes(process)) == 3 and found)
+                time.sleep(1)
+                begin = time.monotonic()
+                if stopped == 2:
+                    # It only waits: nobody misses it before the work is done, which would be never.
+                    os.kill(pids[stopped], signal.SIGKILL)
+                else:
+                    os.kill(pids[stopped], signal.SIGSTOP)
+                result = finish(process, begin)
+                self.assertNotIn(result.code, (0, 124), result)
+                self.assertLess(result.seconds, 15 * TIME_FACTOR, result)
+
+
 class Numbers(LauncherTest):
     def test_a_loss_that_is_no_longer_finite_names_the_step(self):
         self.expect_error(["no longer finite", "epoch 1, step 1", "learning rate"], "train", *QUICK,

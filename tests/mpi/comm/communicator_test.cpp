@@ -69,6 +69,33 @@ TEST(Communicator, RefusesAnIntercommunicator) {
     MPI_Comm_free(&half);
 }
 
+TEST(Communicator, WaitingForAllLastsAsLongAsThereAreSignsOfLife) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+    const testing::Watch watch;
+    if (world.rank() == 0)
+        while (watch.seconds() < 1.5) world.show_life(1);
+    EXPECT_NO_THROW(world.wait_for_all("a long computation"));
+    EXPECT_GE(watch.seconds(), 1.0) << "twice the time-out; rank 0 has a watch of its own";
+    // What was sent has been received, and disturbs nobody.
+    EXPECT_EQ(world.all_gather("x", "afterwards").size(), static_cast<std::size_t>(world.size()));
+}
+
+TEST(Communicator, WaitingForAllEndsWhereThereAreNone) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+    if (world.rank() == 0) {
+        world.show_life(1);
+    } else {
+        const testing::Watch watch;
+        const std::string text =
+            error_of<CommunicationError>([&] { world.wait_for_all("a long computation"); });
+        EXPECT_TRUE(contains(text, "a long computation")) << text;
+        EXPECT_LT(watch.seconds(), 5.0);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
 TEST(Communicator, AGatherThatSomeoneSkipsEndsInAnErrorForAll) {
     if (world_size() == 1) return;
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
