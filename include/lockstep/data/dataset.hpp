@@ -44,10 +44,12 @@ struct DatasetOptions {
     std::filesystem::path directory;     // where the files are; digits needs none
     std::optional<Index> train_samples;  // use only the first so many; all where there are fewer
     std::optional<Index> test_samples;
+    std::optional<int> classes;  // more than every label; std::nullopt: as many as the data set has
 };
 
 /// Reads, or renders, a data set. Throws UsageError for a name that is not known, a directory that is not
-/// given, or a number of samples below one; FileError for files that are missing or damaged.
+/// given, a number of samples below one, or a number of classes that a label does not fit (naming the sample)
+/// or above the 256 that labels of one byte can tell apart; FileError for files that are missing or damaged.
 LOCKSTEP_EXPORT DatasetPair load_dataset(const DatasetOptions& options);
 
 }  // namespace lockstep
