@@ -1,6 +1,7 @@
 /// `lockstep compare`: what synchronizing batch norm is worth, and what it costs, by samples per replica.
 #include "command.hpp"
 #include "console.hpp"
+#include "initial_weights.hpp"
 #include "study_folder.hpp"
 #include "study_options.hpp"
 #include "study_prediction.hpp"
@@ -136,6 +137,17 @@ class StudyRun {
                       std::to_string(plans_.size()) + " combinations, " + std::to_string(to_compute()) +
                       " to compute" + (done > 0 ? ", " + std::to_string(done) + " there already" : "") +
                       "\n");
+        for (const std::string& note : initial_weights_notes()) console_.line("  " + note);
+    }
+
+    /// Once for all combinations, which all start from the same file.
+    std::vector<std::string> initial_weights_notes() const {
+        const TrainerOptions& trainer = options_.run.trainer;
+        if (options_.run.init_from.empty()) return {};
+        Network<float> network(
+            parse_model(trainer.model), data_.train.shape,
+            {.communicator = Communicator::self(), .placement = {}, .epsilon = trainer.epsilon});
+        return load_initial_weights(options_.run, InputTransform(trainer.input, data_.train), network);
     }
 
     void run_one(std::size_t index, StudyProgress& progress) {

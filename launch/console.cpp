@@ -1,5 +1,6 @@
 #include "console.hpp"
 
+#include "evaluation_text.hpp"
 #include "terminal.hpp"
 
 #include <cstdio>
@@ -60,21 +61,7 @@ void Console::evaluation(const Evaluation& result, Index samples) const {
     if (!speaks_) return;
     std::printf("\n  samples   %td\n  loss      %.6f\n  accuracy  %.2f %%\n", samples, result.loss,
                 100 * result.accuracy);
-    std::printf("\n  rows: class of the sample; columns: class it was taken for\n\n  class ");
-    for (int k = 0; k < result.classes; ++k) std::printf("%6d", k);
-    std::printf("   correct\n");
-    for (int row = 0; row < result.classes; ++row) {
-        std::printf("  %5d ", row);
-        Index total = 0;
-        for (int k = 0; k < result.classes; ++k) {
-            const Index count = result.confusion[static_cast<std::size_t>(row * result.classes + k)];
-            total += count;
-            std::printf("%6td", count);
-        }
-        const Index correct = result.confusion[static_cast<std::size_t>(row * result.classes + row)];
-        std::printf("  %6.2f %%\n",
-                    total > 0 ? 100.0 * static_cast<double>(correct) / static_cast<double>(total) : 0.0);
-    }
+    std::fputs(confusion_text(result).c_str(), stdout);
     std::fflush(stdout);
 }
 

@@ -1,57 +1,132 @@
 /// `lockstep evaluate`: what a trained network is worth on the test set.
 #include "command.hpp"
 #include "console.hpp"
+#include "initial_weights.hpp"
 #include "options.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/train/evaluator.hpp>
-#include <lockstep/train/weights.hpp>
+#include <lockstep/train/model_file.hpp>
 
 #include <mpi.h>
 
 #include <iostream>
 
 namespace lockstep::launch {
+namespace {
+
+namespace po = boost::program_options;
+
+/// What the user has said against what the file says of itself.
+class FileAgainstOptions {
+  public:
+    FileAgainstOptions(const SafetensorsFile& file, const po::variables_map& values)
+        : path_(file.path().string()), values_(values) {}
+
+    /// Whether the option stands on the command line or in the configuration.
+    bool given(const std::string& option) const {
+        return values_.count(option) > 0 && !values_[option].defaulted();
+    }
+    /// Throws if the option was given and is something else than in the file.
+    void check(const std::string& option, const std::string& asked, const std::string& in_file) const {
+        if (given(option) && asked != in_file)
+            throw UsageError("--" + option + " is " + asked + ", but " + path_ + " says that its model has " +
+                             in_file + ": leave the option out");
+    }
+
+  private:
+    std::string path_;
+    const po::variables_map& values_;
+};
+
+/// Lets the file say what its model takes; throws on options that contradict it.
+void take_over(const ModelSignature& signature, const FileAgainstOptions& against, RunOptions& options) {
+    TrainerOptions& trainer = options.trainer;
+    against.check("model", trainer.model, signature.model);
+    against.check("input", to_string(trainer.input), to_string(signature.input.kind()));
+    against.check("bn-epsilon", shortest_text(trainer.epsilon), shortest_text(signature.epsilon));
+    against.check("classes", std::to_string(options.data.classes.value_or(0)),
+                  std::to_string(signature.classes));
+    trainer.model = signature.model;
+    trainer.input = signature.input.kind();
+    trainer.epsilon = signature.epsilon;
+    options.data.classes = signature.classes;
+    // A model may be tried on other data than its own, but nobody means the default data set.
+    if (!against.given("dataset")) options.data.name = signature.dataset;
+}
+
+/// What the options say of weights that say nothing of themselves.
+ModelSignature signature_from(const RunOptions& options, const Dataset& train) {
+    return {.model = options.trainer.model,
+            .epsilon = options.trainer.epsilon,
+            .classes = train.classes,
+            .dataset = train.name,
+            .input = InputTransform(options.trainer.input, train)};
+}
+
+void check_shape(const ModelSignature& signature, const Dataset& data, const std::filesystem::path& path) {
+    if (signature.input.shape() != data.shape)
+        throw UsageError(path.string() + ": its model takes " + signature.input.shape().to_string() +
+                         ", but the samples of data set " + data.name + " are " + data.shape.to_string());
+}
+
+Settings settings_of(const ModelSignature& signature, const RunOptions& options,
+                     const std::filesystem::path& path) {
+    return {{"weights", path.string()},
+            {"model", signature.model},
+            {"input", to_string(signature.input.kind())},
+            {"bn-epsilon", shortest_text(signature.epsilon)},
+            {"dataset", options.data.name}};
+}
+
+void evaluate_file(const std::filesystem::path& path, const po::variables_map& values,
+                   const Communicator& communicator) {
+    RunOptions options = to_run_options(values);
+    const SafetensorsFile file = SafetensorsFile::read(path);
+    std::optional<ModelSignature> signature = read_signature(file);
+    if (signature) take_over(*signature, FileAgainstOptions(file, values), options);
+    const DatasetPair data = load_dataset(options.data);
+    if (!signature) signature = signature_from(options, data.train);
+    check_shape(*signature, data.test, path);
+    const LoadedModel<float> loaded = load_model<float>(file, *std::move(signature));
+
+    Settings common = settings_of(loaded.signature, options, path);
+    common.emplace_back("fingerprint", to_hex16(fingerprint(*loaded.network)));
+    common.emplace_back("test data", to_hex16(data.test.hash()));
+    check_agreement(communicator, "what to evaluate", common);
+    const Evaluation result = evaluate(*loaded.network, data.test, loaded.signature.input, communicator);
+    const Console console(communicator.rank() == 0);
+    console.settings(settings_of(loaded.signature, options, path));
+    for (const std::string& note : notes_on(loaded.report, path)) console.line("  " + note);
+    console.evaluation(result, data.test.size());
+}
+
+}  // namespace
 
 void evaluate_command(const std::vector<std::string>& arguments) {
-    namespace po = boost::program_options;
     // A run's config.cfg can be given as it is: what only training asks for is read and not used.
     po::options_description own("Evaluation");
-    own.add_options()("weights", po::value<std::string>(), "the .safetensors file to evaluate");
+    own.add_options()(
+        "weights", po::value<std::string>(),
+        "the .safetensors file to evaluate; one that Lockstep wrote says which model, input and "
+        "data set belong to it");
     po::options_description known;
     known.add(own).add(training_options());
     const auto values = parse_arguments(arguments, known);
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = values["timeout"].as<double>()});
     if (values["help"].as<bool>()) {
         if (communicator.rank() == 0)
-            std::cout << "mpirun -n RANKS lockstep evaluate --config DIR/config.cfg --weights "
-                         "DIR/model.safetensors\n"
+            std::cout << "mpirun -n RANKS lockstep evaluate --weights DIR/model.safetensors\n"
                       << own << model_options() << std::flush;
         return;
     }
     if (!values.count("weights"))
         throw UsageError(
             "weights: which? give a .safetensors file with --weights, such as DIR/model.safetensors");
-    const std::filesystem::path weights = values["weights"].as<std::string>();
-    const RunOptions options = to_run_options(values);
-    const DatasetPair data = load_dataset(options.data);
-
-    // Evaluation needs no replicas but this process: infer never communicates.
-    Network<float> network(parse_model(options.trainer.model), data.train.shape,
-                           {.communicator = Communicator::self(),
-                            .placement = {},
-                            .epsilon = options.trainer.epsilon,
-                            .momentum = options.trainer.running_momentum});
-    load_weights(SafetensorsFile::read(weights), network);
-    check_agreement(communicator, "what to evaluate",
-                    {{"model", options.trainer.model},
-                     {"weights", to_hex16(fingerprint(network))},
-                     {"test data", to_hex16(data.test.hash())}});
-    const Evaluation result =
-        evaluate(network, data.test, InputTransform(options.trainer.input, data.train), communicator);
-    Console(communicator.rank() == 0).evaluation(result, data.test.size());
+    evaluate_file(values["weights"].as<std::string>(), values, communicator);
 }
 
 }  // namespace lockstep::launch

@@ -68,6 +68,7 @@ po::options_description data_options() {
                                                                "folder of the data set's files")(
         "train-samples", po::value<Index>(), "use only the first N training samples")(
         "test-samples", po::value<Index>(), "use only the first N test samples")(
+        "classes", po::value<int>(), "how many classes (default: as many as the labels of the data set say)")(
         "input", po::value<std::string>()->default_value("unit"),
         "raw (0…255), unit (0…1), or standardized (training-set mean and deviation)");
     return group;
@@ -119,7 +120,9 @@ po::options_description optimization_options() {
         "seed", po::value<std::string>()->default_value(std::to_string(defaults.seed)),
         "of everything that is random")("shuffle", po::value<std::string>()->default_value("true"),
                                         "a new order each epoch: true or false")(
-        "init-from", po::value<std::string>(), "start from the weights in a .safetensors file");
+        "init-from", po::value<std::string>(), "start from the weights in a .safetensors file")(
+        "init-partial", po::value<std::string>()->default_value("false"),
+        "take what fits of them and say what does not: true or false");
     return group;
 }
 
@@ -215,7 +218,8 @@ RunOptions to_run_options(const po::variables_map& values) {
     run.data = {.name = text("dataset"),
                 .directory = path("data-dir"),
                 .train_samples = optional<Index>(values, "train-samples"),
-                .test_samples = optional<Index>(values, "test-samples")};
+                .test_samples = optional<Index>(values, "test-samples"),
+                .classes = optional<int>(values, "classes")};
     TrainerOptions& trainer = run.trainer;
     trainer.input = parse_input_kind(text("input"));
     trainer.model = canonical_model(text("model"));
@@ -239,7 +243,12 @@ RunOptions to_run_options(const po::variables_map& values) {
     trainer.seed = parse_seed(text("seed"));
     trainer.shuffle = parse_switch("shuffle", text("shuffle"));
     trainer.reduction = parse_reduction(text("reduction"));
+    run.input_given = !values["input"].defaulted();
+    run.epsilon_given = !values["bn-epsilon"].defaulted();
     run.init_from = path("init-from");
+    run.init_partial = parse_switch("init-partial", text("init-partial"));
+    if (run.init_partial && run.init_from.empty())
+        throw UsageError("init-partial: there is nothing to take; name the weights with --init-from");
     run.output = path("output");
     run.checkpoint_every = count("checkpoint-every");
     if (run.checkpoint_every < 1) throw UsageError("checkpoint-every must be at least 1 epoch");
@@ -258,6 +267,7 @@ Settings resolved_settings(const RunOptions& run) {
         {"data-dir", run.data.directory.string()},
         {"train-samples", limit(run.data.train_samples)},
         {"test-samples", limit(run.data.test_samples)},
+        {"classes", run.data.classes ? std::to_string(*run.data.classes) : ""},
         {"input", to_string(trainer.input)},
         {"bn", trainer.batch_norm.to_string()},
         {"bn-momentum", running_momentum_to_string(trainer.running_momentum)},
@@ -279,6 +289,7 @@ Settings resolved_settings(const RunOptions& run) {
         {"seed", std::to_string(trainer.seed)},
         {"shuffle", to_text(trainer.shuffle)},
         {"init-from", run.init_from.string()},
+        {"init-partial", run.init_partial ? "true" : ""},
         {"checkpoint-every", std::to_string(run.checkpoint_every)},
         {"reduction", trainer.reduction == Reduction::fast ? "fast" : "reproducible"},
         {"timeout", to_text(run.timeout_seconds)},

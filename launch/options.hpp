@@ -18,6 +18,9 @@ struct RunOptions {
     TrainerOptions trainer;
     DatasetOptions data;
     std::filesystem::path init_from;
+    bool init_partial = false;
+    /// Whether the user said what these are: what is only a default gives way to what a model file says.
+    bool input_given = false, epsilon_given = false;
     std::filesystem::path output;
     Index checkpoint_every = 1;
     bool resume = false;

@@ -1,5 +1,7 @@
 #include "study_runner.hpp"
 
+#include "initial_weights.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/train/evaluator.hpp>
@@ -89,7 +91,7 @@ class CombinationRun {
           noise_(communicator, trainer_.replica_map(), trainer_.network().batch_norms()),
           clock_(communicator_) {
         if (!study.run.init_from.empty())
-            load_weights(SafetensorsFile::read(study.run.init_from), trainer_.network());
+            load_initial_weights(study.run, trainer_.transform(), trainer_.network());
         first_averages_.emplace(communicator_, trainer_.network());
     }
 

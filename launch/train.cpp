@@ -1,6 +1,7 @@
 /// `lockstep train`: from options to a run folder.
 #include "command.hpp"
 #include "console.hpp"
+#include "initial_weights.hpp"
 #include "options.hpp"
 
 #include <lockstep/base/atomic_file.hpp>
@@ -10,6 +11,7 @@
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/metrics.hpp>
+#include <lockstep/train/model_file.hpp>
 #include <lockstep/train/weights.hpp>
 
 #include <mpi.h>
@@ -77,7 +79,7 @@ class Run {
           console_(communicator.rank() == 0),
           trainer_(options.trainer, data.train, communicator) {
         if (!options_.init_from.empty())
-            load_weights(SafetensorsFile::read(options_.init_from), trainer_.network());
+            notes_ = load_initial_weights(options_, trainer_.transform(), trainer_.network());
         if (options_.resume) load_checkpoint(trainer_, options_.output / "checkpoint.safetensors");
         check_agreement(communicator_, "where to begin",
                         {{"weights", to_hex16(fingerprint(trainer_.network()))},
@@ -95,7 +97,7 @@ class Run {
             train_epoch(epochs);
             if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs) save();
         }
-        if (folder_) save_weights(trainer_.network(), folder_->model());
+        if (folder_) save_model(trainer_.network(), signature_of(trainer_), folder_->model());
         // Also so that no rank has left where rank 0 fails to write.
         const std::string result = to_hex16(fingerprint(trainer_.network()));
         check_agreement(communicator_, "the result", {{"fingerprint", result}});
@@ -116,6 +118,7 @@ class Run {
                       std::to_string(map.replicas()) + " replicas, global batch " +
                       std::to_string(global_batch) + "; " + std::to_string(data_.train.size()) +
                       " training and " + std::to_string(data_.test.size()) + " test samples");
+        for (const std::string& note : notes_) console_.line("  " + note);
         if (trainer_.epoch() > 0) console_.line("  resumed after epoch " + std::to_string(trainer_.epoch()));
         console_.epochs_begin();
     }
@@ -155,6 +158,7 @@ class Run {
     Communicator communicator_;
     Console console_;
     Trainer<float> trainer_;
+    std::vector<std::string> notes_;  // what there is to say about the initial weights
     std::optional<RunFolder> folder_;
     std::optional<MetricsWriter> metrics_;
 };

@@ -69,6 +69,7 @@
 #include <lockstep/train/first_replica_averages.hpp>
 #include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/metrics.hpp>
+#include <lockstep/train/model_file.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/safetensors.hpp>
 #include <lockstep/train/schedule.hpp>

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
-#include <system_error>
+#include <vector>
 
 #include "data_file.hpp"
 
@@ -27,8 +27,8 @@ void append(Dataset& dataset, const std::array<std::uint8_t, record_bytes>& reco
 }
 
 /// Appends all images of a file.
-void read_batch(const std::filesystem::path& directory, const std::string& name, Dataset& dataset) {
-    DataFile file(directory, name);
+void read_batch(const std::vector<std::filesystem::path>& places, const std::string& name, Dataset& dataset) {
+    DataFile file(find_data_file(places, {name}));
     std::array<std::uint8_t, record_bytes> record;
     Index records = 0;
     for (;; ++records) {
@@ -61,13 +61,18 @@ Dataset empty_cifar() {
 }  // namespace
 
 DatasetPair read_cifar10(const std::filesystem::path& directory) {
-    std::error_code ignored;  // what cannot be looked at is reported when the files are opened
-    const std::filesystem::path below = directory / "cifar-10-batches-bin";
-    const std::filesystem::path& place = std::filesystem::is_directory(below, ignored) ? below : directory;
+    // All files from one place: where the first is.
+    const std::string first = "data_batch_1.bin";
+    std::vector<std::filesystem::path> places = {directory, directory / "cifar-10-batches-bin"};
+    for (const std::filesystem::path& place : std::vector(places))
+        if (has_data_file(place, {first})) {
+            places = {place};
+            break;
+        }
     DatasetPair pair{empty_cifar(), empty_cifar()};
     for (int batch = 1; batch <= 5; ++batch)
-        read_batch(place, "data_batch_" + std::to_string(batch) + ".bin", pair.train);
-    read_batch(place, "test_batch.bin", pair.test);
+        read_batch(places, "data_batch_" + std::to_string(batch) + ".bin", pair.train);
+    read_batch(places, "test_batch.bin", pair.test);
     return pair;
 }
 

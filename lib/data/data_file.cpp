@@ -7,39 +7,72 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <system_error>
+#include <utility>
 
 namespace lockstep {
 namespace {
 
 constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
 
-/// The first of directory/name and directory/name.gz that is there, and is a file.
-std::filesystem::path find(const std::filesystem::path& directory, const std::string& name) {
-    for (const std::filesystem::path& candidate : {directory / name, directory / (name + ".gz")}) {
-        std::error_code error;
-        const std::filesystem::file_status status = std::filesystem::status(candidate, error);
-        if (status.type() == std::filesystem::file_type::not_found) continue;
-        if (status.type() == std::filesystem::file_type::none)
-            throw FileError(candidate.string() + ": cannot be looked at: " + error.message());
-        if (!std::filesystem::is_regular_file(status))
-            throw FileError(candidate.string() + ": not a file" +
-                            (std::filesystem::is_directory(status) ? " but a directory" : "") +
-                            "; a data file was expected here");
-        return candidate;
+/// directory/name if it is there, and is a file.
+std::optional<std::filesystem::path> look_at(const std::filesystem::path& directory,
+                                             const std::string& name) {
+    const std::filesystem::path candidate = directory / name;
+    std::error_code error;
+    const std::filesystem::file_status status = std::filesystem::status(candidate, error);
+    if (status.type() == std::filesystem::file_type::not_found) return std::nullopt;
+    if (status.type() == std::filesystem::file_type::none)
+        throw FileError(candidate.string() + ": cannot be looked at: " + error.message());
+    if (!std::filesystem::is_regular_file(status))
+        throw FileError(candidate.string() + ": not a file" +
+                        (std::filesystem::is_directory(status) ? " but a directory" : "") +
+                        "; a data file was expected here");
+    return candidate;
+}
+
+std::vector<std::string> with_compressed(const std::vector<std::string>& names) {
+    std::vector<std::string> all;
+    for (const std::string& name : names) {
+        all.push_back(name);
+        all.push_back(name + ".gz");
     }
-    throw FileError((directory / name).string() + ": there is no such file, nor " + name +
-                    ".gz beside it; check the data directory");
+    return all;
+}
+
+std::string joined(const std::vector<std::string>& texts) {
+    std::string all;
+    for (const std::string& text : texts) all += (all.empty() ? "" : ", ") + text;
+    return all;
 }
 
 }  // namespace
+
+std::filesystem::path find_data_file(const std::vector<std::filesystem::path>& folders,
+                                     const std::vector<std::string>& names) {
+    const std::vector<std::string> all = with_compressed(names);
+    for (const std::filesystem::path& folder : folders)
+        for (const std::string& name : all)
+            if (const auto found = look_at(folder, name)) return *found;
+    std::vector<std::string> places;
+    for (const std::filesystem::path& folder : folders) places.push_back(folder.string());
+    throw FileError((folders.front() / names.front()).string() + ": there is no such file; tried were " +
+                    joined(all) + " in " + joined(places) + "; check the data directory");
+}
+
+bool has_data_file(const std::filesystem::path& folder, const std::vector<std::string>& names) {
+    return std::ranges::any_of(with_compressed(names), [&](const std::string& name) {
+        std::error_code ignored;  // what cannot be looked at is reported when it is opened
+        return std::filesystem::exists(folder / name, ignored);
+    });
+}
 
 void DataFile::Close::operator()(gzFile_s* file) const {
     gzclose(file);
 }
 
-DataFile::DataFile(const std::filesystem::path& directory, const std::string& name)
-    : path_(find(directory, name)) {
+DataFile::DataFile(std::filesystem::path path) : path_(std::move(path)) {
     errno = 0;
     file_.reset(gzopen(path_.c_str(), "rb"));
     if (!file_) fail(std::string("cannot be opened: ") + std::strerror(errno != 0 ? errno : ENOMEM));

@@ -13,11 +13,19 @@ struct gzFile_s;
 
 namespace lockstep {
 
+/// The first file that is there among the names, each as it is and with ".gz" appended, in the first folder
+/// that has one. Throws FileError, which lists all that was tried, if there is none, or if what has the name
+/// is no file.
+std::filesystem::path find_data_file(const std::vector<std::filesystem::path>& folders,
+                                     const std::vector<std::string>& names);
+/// Whether there is one.
+bool has_data_file(const std::filesystem::path& folder, const std::vector<std::string>& names);
+
 /// A file open for reading from front to back. Every function throws FileError, which names the file.
 class DataFile {
   public:
-    /// Opens directory/name or, where there is none, directory/name.gz. Either may be compressed or not.
-    DataFile(const std::filesystem::path& directory, const std::string& name);
+    /// Compressed or not, whatever its name says.
+    explicit DataFile(std::filesystem::path path);
 
     const std::filesystem::path& path() const { return path_; }
 

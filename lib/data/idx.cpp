@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "data_file.hpp"
+#include "mnist_files.hpp"
 
 namespace lockstep {
 namespace {
-
-constexpr int idx_classes = 10;
 
 // Far above any data set of this kind and far below what overflows: 2³¹ × 2¹² × 2¹² is 2⁵⁵.
 constexpr std::uint32_t most_samples = 0x7fffffff;
@@ -51,8 +50,8 @@ std::vector<std::uint32_t> read_dimensions(DataFile& file, std::size_t count) {
 }
 
 /// Reads the images into `dataset`: its shape and pixels.
-void read_images(const std::filesystem::path& directory, const std::string& name, Dataset& dataset) {
-    DataFile file(directory, name);
+void read_images(const std::filesystem::path& path, Dataset& dataset) {
+    DataFile file(path);
     const std::vector<std::uint32_t> dimensions = read_dimensions(file, 3);
     const std::uint32_t count = dimensions[0], height = dimensions[1], width = dimensions[2];
     const std::string announced = std::to_string(count) + " images of " + std::to_string(height) + " x " +
@@ -70,9 +69,8 @@ void read_images(const std::filesystem::path& directory, const std::string& name
 }
 
 /// Reads the labels, of which there should be `images`.
-std::vector<std::uint8_t> read_labels(const std::filesystem::path& directory, const std::string& name,
-                                      std::size_t images) {
-    DataFile file(directory, name);
+std::vector<std::uint8_t> read_labels(const std::filesystem::path& path, std::size_t images) {
+    DataFile file(path);
     const std::uint32_t count = read_dimensions(file, 1)[0];
     if (count != images)
         file.fail("its header announces " + std::to_string(count) +
@@ -81,34 +79,36 @@ std::vector<std::uint8_t> read_labels(const std::filesystem::path& directory, co
     std::vector<std::uint8_t> labels =
         file.read_exactly(count, "the " + std::to_string(count) + " bytes of as many labels");
     file.expect_end();
-    const auto bad =
-        std::find_if(labels.begin(), labels.end(), [](std::uint8_t label) { return label >= idx_classes; });
-    if (bad != labels.end())
-        file.fail("the label of sample " + std::to_string(bad - labels.begin()) + " is " +
-                  std::to_string(*bad) + ", where labels run from 0 to " + std::to_string(idx_classes - 1));
     return labels;
+}
+
+/// From the paths of two files that are there.
+Dataset read_pair(const std::filesystem::path& images_path, const std::filesystem::path& labels_path) {
+    Dataset dataset;
+    dataset.name = "mnist";
+    read_images(images_path, dataset);
+    const std::size_t images = dataset.pixels.size() / static_cast<std::size_t>(dataset.shape.size());
+    dataset.labels = read_labels(labels_path, images);
+    dataset.classes = *std::ranges::max_element(dataset.labels) + 1;
+    return dataset;
 }
 
 }  // namespace
 
 Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
                  const std::string& labels_name) {
-    Dataset dataset;
-    dataset.name = "mnist";
-    dataset.classes = idx_classes;
-    read_images(directory, images_name, dataset);
-    const std::size_t images = dataset.pixels.size() / static_cast<std::size_t>(dataset.shape.size());
-    dataset.labels = read_labels(directory, labels_name, images);
-    return dataset;
+    return read_pair(find_data_file({directory}, {images_name}), find_data_file({directory}, {labels_name}));
 }
 
 DatasetPair read_mnist(const std::filesystem::path& directory) {
-    DatasetPair pair{read_idx(directory, "train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-                     read_idx(directory, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")};
+    const MnistFiles files = find_mnist_files(directory);
+    DatasetPair pair{read_pair(files.train_images, files.train_labels),
+                     read_pair(files.test_images, files.test_labels)};
     if (!(pair.train.shape == pair.test.shape))
-        throw FileError((directory / "t10k-images-idx3-ubyte").string() + ": its images are " +
-                        pair.test.shape.to_string() + ", where those of train-images-idx3-ubyte are " +
+        throw FileError(files.test_images.string() + ": its images are " + pair.test.shape.to_string() +
+                        ", where those of " + files.train_images.filename().string() + " are " +
                         pair.train.shape.to_string() + "; the files do not belong together");
+    pair.train.classes = pair.test.classes = std::max(pair.train.classes, pair.test.classes);
     return pair;
 }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace lockstep {
 
@@ -27,12 +28,35 @@ std::string to_string(InputKind kind) {
 }
 
 InputTransform::InputTransform(InputKind kind, const Dataset& train)
-    : shape_(train.shape),
+    : kind_(kind),
+      shape_(train.shape),
       offset_(static_cast<std::size_t>(shape_.channels), 0.0),
       divisor_(static_cast<std::size_t>(shape_.channels), kind == InputKind::unit ? 255.0 : 1.0) {
     if (train.size() < 1 || shape_.size() < 1)
         throw UsageError("the training set " + train.name + " is empty");
     if (kind == InputKind::standardized) standardize(train);
+}
+
+InputTransform::InputTransform(InputKind kind, const Shape& shape, std::vector<double> offsets,
+                               std::vector<double> divisors)
+    : kind_(kind), shape_(shape), offset_(std::move(offsets)), divisor_(std::move(divisors)) {
+    const auto channels = static_cast<std::size_t>(shape_.channels);
+    if (shape_.height < 1 || shape_.width < 1 || shape_.channels < 1)
+        throw UsageError("an input transform needs an image of at least one value, not " +
+                         shape_.to_string());
+    if (offset_.size() != channels || divisor_.size() != channels)
+        throw UsageError("an input transform of " + std::to_string(channels) +
+                         " channels needs an offset and a divisor for each, but has " +
+                         std::to_string(offset_.size()) + " and " + std::to_string(divisor_.size()));
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+        const double offset = offset_[channel], divisor = divisor_[channel];
+        const bool fits = kind == InputKind::standardized
+                              ? std::isfinite(offset) && std::isfinite(divisor) && divisor > 0
+                              : offset == 0 && divisor == (kind == InputKind::unit ? 255.0 : 1.0);
+        if (!fits)
+            throw UsageError("an input transform of kind " + to_string(kind) + " cannot subtract " +
+                             std::to_string(offset) + " and divide by " + std::to_string(divisor));
+    }
 }
 
 void InputTransform::standardize(const Dataset& train) {

@@ -1,8 +1,13 @@
+#include "checked_values.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/checkpoint.hpp>
+#include <lockstep/train/model_file.hpp>
 #include <lockstep/train/weights.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -56,6 +61,7 @@ void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
     add_weights(trainer.network(), writer);
     for (const auto& state : trainer.optimizer().state())
         writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
+    add_signature(signature_of(trainer), writer);
     writer.set_metadata(settings_key, serialize(trainer.settings()));
     writer.set_metadata(epoch_key, std::to_string(trainer.epoch()));
     writer.set_metadata(optimizer_steps_key, std::to_string(trainer.optimizer().step_count()));
@@ -68,11 +74,17 @@ void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
     check_same_run(file, trainer.settings());
     const Index epoch = count_of(file, epoch_key);
     const Index steps = count_of(file, optimizer_steps_key);
+    // Into copies, as load_weights does: a file that fails half way must not leave half of it.
+    std::vector<std::vector<Scalar>> loaded;
     for (const auto& state : trainer.optimizer().state()) {
         const Index length = static_cast<Index>(state.values.size());
-        file.copy_to(optimizer_array(state.name), std::span(&length, 1), state.values);
+        auto& values = loaded.emplace_back(state.values.size());
+        read_checked(file, optimizer_array(state.name), std::span(&length, 1), std::span(values),
+                     state.name == "exp_avg_sq" ? ValueRange::finite_and_not_negative : ValueRange::finite);
     }
     load_weights(file, trainer.network());
+    for (std::size_t i = 0; i < loaded.size(); ++i)
+        std::ranges::copy(loaded[i], trainer.optimizer().state()[i].values.begin());
     trainer.optimizer().set_step_count(steps);
     trainer.set_epoch(epoch);
 }

@@ -41,21 +41,43 @@ std::string_view to_string(DataType type) {
             return "F32";
         case DataType::float64:
             return "F64";
+        case DataType::int8:
+            return "I8";
+        case DataType::uint8:
+            return "U8";
+        case DataType::int16:
+            return "I16";
+        case DataType::uint16:
+            return "U16";
+        case DataType::int32:
+            return "I32";
+        case DataType::uint32:
+            return "U32";
         case DataType::int64:
+            return "I64";
+        case DataType::uint64:
             break;
     }
-    return "I64";
+    return "U64";
 }
 
 std::size_t size_of(DataType type) {
     switch (type) {
+        case DataType::int8:
+        case DataType::uint8:
+            return 1;
         case DataType::float16:
         case DataType::bfloat16:
+        case DataType::int16:
+        case DataType::uint16:
             return 2;
         case DataType::float32:
+        case DataType::int32:
+        case DataType::uint32:
             return 4;
         case DataType::float64:
         case DataType::int64:
+        case DataType::uint64:
             break;
     }
     return 8;
@@ -124,11 +146,12 @@ void SafetensorsFile::copy_floating(std::string_view name, std::span<const Index
             return convert<float>(entry.bytes, values);
         case DataType::float64:
             return convert<double>(entry.bytes, values);
-        case DataType::int64:
+        default:
             break;
     }
-    throw FileError(path_.string() + ": tensor '" + entry.name +
-                    "' holds integers (I64), but floating-point values are wanted; is it the right file?");
+    throw FileError(path_.string() + ": tensor '" + entry.name + "' holds integers (" +
+                    std::string(to_string(entry.type)) +
+                    "), but floating-point values are wanted; is it the right file?");
 }
 
 void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
@@ -144,11 +167,32 @@ void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expe
 void SafetensorsFile::copy_to(std::string_view name, std::span<const Index> expected_shape,
                               std::span<std::int64_t> values) const {
     const TensorEntry& entry = checked(name, expected_shape, values.size());
-    if (entry.type != DataType::int64) {
-        throw FileError(path_.string() + ": tensor '" + entry.name + "' holds " +
-                        std::string(to_string(entry.type)) + ", but I64 is wanted; is it the right file?");
+    switch (entry.type) {
+        case DataType::int8:
+            return convert<std::int8_t>(entry.bytes, values);
+        case DataType::uint8:
+            return convert<std::uint8_t>(entry.bytes, values);
+        case DataType::int16:
+            return convert<std::int16_t>(entry.bytes, values);
+        case DataType::uint16:
+            return convert<std::uint16_t>(entry.bytes, values);
+        case DataType::int32:
+            return convert<std::int32_t>(entry.bytes, values);
+        case DataType::uint32:
+            return convert<std::uint32_t>(entry.bytes, values);
+        case DataType::int64:
+            return convert<std::int64_t>(entry.bytes, values);
+        case DataType::uint64:
+            convert<std::uint64_t>(entry.bytes, values);
+            // Converted modulo 2⁶⁴: what has become negative was too large.
+            if (std::ranges::all_of(values, [](std::int64_t value) { return value >= 0; })) return;
+            throw FileError(path_.string() + ": tensor '" + entry.name +
+                            "' holds a number above 2^63 - 1; is it the right file?");
+        default:
+            break;
     }
-    convert<std::int64_t>(entry.bytes, values);
+    throw FileError(path_.string() + ": tensor '" + entry.name + "' holds " +
+                    std::string(to_string(entry.type)) + ", but integers are wanted; is it the right file?");
 }
 
 }  // namespace lockstep

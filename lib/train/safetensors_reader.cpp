@@ -27,8 +27,9 @@ struct Extent {
 };
 
 std::optional<DataType> find_type(std::string_view name) {
-    for (const DataType type :
-         {DataType::float16, DataType::bfloat16, DataType::float32, DataType::float64, DataType::int64}) {
+    for (const DataType type : {DataType::float16, DataType::bfloat16, DataType::float32, DataType::float64,
+                                DataType::int8, DataType::uint8, DataType::int16, DataType::uint16,
+                                DataType::int32, DataType::uint32, DataType::int64, DataType::uint64}) {
         if (name == to_string(type)) return type;
     }
     return std::nullopt;
@@ -178,7 +179,7 @@ class SafetensorsReader {
         const auto& text = value.get_ref<const std::string&>();
         if (const auto type = find_type(text)) return *type;
         throw FileError(file_.path_.string() + ": tensor '" + name + "': its dtype '" + text +
-                        "' is not known; convert it to F16, BF16, F32, F64 or I64");
+                        "' is not known; convert it to F16, BF16, F32, F64 or an integer type (I8 to U64)");
     }
 
     /// Fills `shape` and returns its number of elements.

@@ -144,13 +144,18 @@ def read_safetensors(path):
             for name, entry in header.items()}
 
 
-def write_safetensors(path, tensors):
-    header, data = {}, b""
+def write_safetensors(path, tensors, metadata=None):
+    header, data = {"__metadata__": metadata} if metadata else {}, b""
     for name, (kind, shape, values) in tensors.items():
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(values)]}
         data += values
     text = json.dumps(header).encode()
     pathlib.Path(path).write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def read_metadata(path):
+    content = pathlib.Path(path).read_bytes()
+    return json.loads(content[8:8 + struct.unpack("<Q", content[:8])[0]]).get("__metadata__", {})
 
 
 def read_metrics(path):

@@ -13,14 +13,19 @@
 
 namespace lockstep {
 
-/// Reads grey images (three dimensions: count × height × width) and their labels (one dimension: count) in
-/// ten classes. Each name is looked for as it is and then with ".gz" appended. Throws FileError, which names
-/// the file, what it holds and what it should hold, if anything is wrong.
+/// Reads grey images (three dimensions: count × height × width) and their labels (one dimension: count).
+/// There are as many classes as the largest label says, plus one. Each name is looked for as it is and then
+/// with ".gz" appended. Throws FileError, which names the file, what it holds and what it should hold, if
+/// anything is wrong.
 LOCKSTEP_EXPORT Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
                                  const std::string& labels_name);
 
-/// Reads MNIST, or any set under its file names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-*.
-/// Throws FileError as above, or if training and test images differ in shape.
+/// Reads MNIST, or any set under its file names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-*,
+/// also with a dot before "idx", each also with ".gz" appended. Where the folder has none, those of EMNIST
+/// count (emnist-letters-train-images-idx3-ubyte …), and then both in the sub-folders that torchvision makes
+/// (MNIST/raw, FashionMNIST/raw …), if exactly one set is there. The number of classes is the largest label
+/// of both parts plus one. Throws FileError as above; listing what was tried, or what there is to choose
+/// among; or if training and test images differ in shape.
 LOCKSTEP_EXPORT DatasetPair read_mnist(const std::filesystem::path& directory);
 
 }  // namespace lockstep

@@ -32,7 +32,13 @@ class LOCKSTEP_EXPORT InputTransform {
   public:
     /// Throws UsageError if `train` is empty.
     InputTransform(InputKind kind, const Dataset& train);
+    /// The transform of a training set that is not at hand, from its numbers, one for each channel. Throws
+    /// UsageError unless they fit the shape and the kind: finite, divisors positive, and 0 and 1 for raw, 0
+    /// and 255 for unit.
+    InputTransform(InputKind kind, const Shape& shape, std::vector<double> offsets,
+                   std::vector<double> divisors);
 
+    InputKind kind() const { return kind_; }
     const Shape& shape() const { return shape_; }
     double offset(Index channel) const { return offset_[static_cast<std::size_t>(channel)]; }
     double divisor(Index channel) const { return divisor_[static_cast<std::size_t>(channel)]; }
@@ -49,9 +55,13 @@ class LOCKSTEP_EXPORT InputTransform {
         }
     }
 
+    /// The same numbers for the same shape, to the bit.
+    friend bool operator==(const InputTransform&, const InputTransform&) = default;
+
   private:
     void standardize(const Dataset& train);
 
+    InputKind kind_;
     Shape shape_;
     std::vector<double> offset_;   // per channel
     std::vector<double> divisor_;  // per channel

@@ -1,7 +1,8 @@
 /// Saving a run and continuing it, on any number of ranks, with the same bits.
 ///
 /// checkpoint.safetensors holds the weights (see weights.hpp), the optimizer's state as `optimizer.*`, and in
-/// its metadata how many epochs are complete and what the run depends on.
+/// its metadata how many epochs are complete, what the run depends on, and what the model takes and gives
+/// (see model_file.hpp), so that it can be evaluated as it is.
 #pragma once
 
 #include <lockstep/base/export.hpp>

@@ -28,9 +28,22 @@
 namespace lockstep {
 
 /// What one value of a stored array is. Written are F32, F64 and I64; read are all of them.
-enum class DataType { float16, bfloat16, float32, float64, int64 };
+enum class DataType {
+    float16,
+    bfloat16,
+    float32,
+    float64,
+    int8,
+    uint8,
+    int16,
+    uint16,
+    int32,
+    uint32,
+    int64,
+    uint64
+};
 
-/// As the file calls it: "F16", "BF16", "F32", "F64", "I64".
+/// As the file calls it: "F16", "BF16", "F32", "F64", "I8", "U8" … "I64", "U64".
 LOCKSTEP_EXPORT std::string_view to_string(DataType type);
 /// Bytes of one value.
 LOCKSTEP_EXPORT std::size_t size_of(DataType type);
@@ -71,7 +84,8 @@ class LOCKSTEP_EXPORT SafetensorsFile {
     void copy_to(std::string_view name, std::span<const Index> expected_shape, std::span<float> values) const;
     void copy_to(std::string_view name, std::span<const Index> expected_shape,
                  std::span<double> values) const;
-    /// The same for I64, without conversion.
+    /// The same from whichever integer type it is stored in. Throws FileError, too, where a value is beyond
+    /// what 64 bits with a sign hold.
     void copy_to(std::string_view name, std::span<const Index> expected_shape,
                  std::span<std::int64_t> values) const;
 

@@ -63,6 +63,7 @@ class LOCKSTEP_EXPORT Trainer {
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
     const Settings& settings() const { return settings_; }
     const ReplicaMap& replica_map() const { return map_; }
+    const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
     Network<Scalar>& network() { return network_; }
     const Network<Scalar>& network() const { return network_; }

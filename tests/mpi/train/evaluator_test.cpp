@@ -73,6 +73,27 @@ TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
     EXPECT_EQ(counted, communicator.size() > 1) << "the counter does not count";
 }
 
+TEST(Evaluate, CountsManyClasses) {
+    for (const int classes : {27, 200, 256}) {
+        const Dataset data = noisy_columns(701, classes);
+        TrainerOptions options = small_options(4, "sync");
+        options.model = "batchnorm, linear " + std::to_string(classes);
+        Trainer<float> trainer(options, data, Communicator(MPI_COMM_WORLD));
+        trainer.run_epoch();
+        const auto alone = evaluate(trainer.network(), data, trainer.transform(), Communicator::self());
+        const auto together =
+            evaluate(trainer.network(), data, trainer.transform(), Communicator(MPI_COMM_WORLD));
+        EXPECT_EQ(together.loss, alone.loss);
+        EXPECT_EQ(together.confusion, alone.confusion);
+        EXPECT_EQ(together.classes, classes);
+        for (int row = 0; row < classes; ++row) {
+            const auto begin = together.confusion.begin() + static_cast<std::ptrdiff_t>(row) * classes;
+            EXPECT_EQ(std::accumulate(begin, begin + classes, Index{0}),
+                      std::ranges::count(data.labels, row));
+        }
+    }
+}
+
 TEST(Evaluate, OfANetworkWithOtherClassesIsAnError) {
     const Dataset data = noisy_columns(101), other = noisy_columns(20, 4);
     const Communicator world(MPI_COMM_WORLD);

@@ -78,6 +78,17 @@ TEST_F(Cifar, EveryMissingFileIsAnError) {
     }
 }
 
+TEST_F(Cifar, AMissingFirstFileNamesAllPlaces) {
+    expect_failure({"data_batch_1.bin", "data_batch_1.bin.gz", "no such file",
+                    (folder_.path() / "cifar-10-batches-bin").string()});
+}
+
+TEST_F(Cifar, AnEmptySubFolderHidesNothing) {
+    std::filesystem::create_directory(folder_.path() / "cifar-10-batches-bin");
+    write(folder_.path());
+    EXPECT_EQ(read_cifar10(folder_.path()).train.size(), 6);
+}
+
 TEST_F(Cifar, SizeThatIsNoMultipleOfARecordIsAnError) {
     write(folder_.path());
     for (const std::size_t size :

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "data_files.hpp"
@@ -98,20 +99,42 @@ TEST(LoadDataset, FilesNeedADirectory) {
     for (const std::string name : {"mnist", "cifar10"}) {
         DatasetOptions options;
         options.name = name;
-        expect_error<UsageError>([&] { load_dataset(options); }, {name, "--data-dir"});
+        expect_error<UsageError>([&] { load_dataset(options); }, {name, "data-dir"});
         options.directory = "/nowhere/at/all";
         expect_error<FileError>([&] { load_dataset(options); }, {"/nowhere/at/all"});
     }
+}
+
+TEST(LoadDataset, ClassesCanBeMoreThanTheLabelsSay) {
+    DatasetOptions options{.train_samples = 20, .test_samples = 20, .classes = 14};
+    const DatasetPair pair = load_dataset(options);
+    EXPECT_EQ(pair.train.classes, 14);
+    EXPECT_EQ(pair.test.classes, 14);
+    for (const int classes : {-1, 0, 257}) {
+        options.classes = classes;
+        expect_error<UsageError>([&] { load_dataset(options); },
+                                 {"classes is " + std::to_string(classes), "256"});
+    }
+}
+
+TEST(LoadDataset, ALabelThatTheClassesDoNotHoldIsNamedWithItsSample) {
+    const Dataset train = load_dataset({}).train;
+    const auto first = std::ranges::find_if(train.labels, [](std::uint8_t label) { return label >= 6; });
+    const DatasetOptions options{.classes = 6};
+    expect_error<UsageError>(
+        [&] { load_dataset(options); },
+        {"classes is 6", "training sample " + std::to_string(first - train.labels.begin()), "digits",
+         "label " + std::to_string(*first)});
 }
 
 TEST(LoadDataset, LimitsBelowOneAreAnError) {
     for (const Index limit : {Index{0}, Index{-3}}) {
         DatasetOptions options;
         options.train_samples = limit;
-        expect_error<UsageError>([&] { load_dataset(options); }, {"--train-samples", std::to_string(limit)});
+        expect_error<UsageError>([&] { load_dataset(options); }, {"train-samples", std::to_string(limit)});
         options = {};
         options.test_samples = limit;
-        expect_error<UsageError>([&] { load_dataset(options); }, {"--test-samples", std::to_string(limit)});
+        expect_error<UsageError>([&] { load_dataset(options); }, {"test-samples", std::to_string(limit)});
     }
 }
 

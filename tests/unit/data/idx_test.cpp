@@ -171,10 +171,12 @@ TEST_F(Idx, DifferentNumbersOfImagesAndLabelsAreAnError) {
     expect_failure({"labels", "3 labels", "number 4"});
 }
 
-TEST_F(Idx, LabelAboveNineIsAnError) {
+TEST_F(Idx, ClassesAreWhatTheLabelsSay) {
     write_good();
-    write_labels(idx_bytes(label_magic, {4}, {1, 0, 10, 4}));
-    expect_failure({"labels", "sample 2 is 10", "0 to 9"});
+    for (const int largest : {0, 1, 10, 26, 255}) {
+        write_labels(idx_bytes(label_magic, {4}, {0, 0, static_cast<std::uint8_t>(largest), 0}));
+        EXPECT_EQ(read().classes, largest + 1);
+    }
 }
 
 TEST_F(Idx, EveryTruncationOfACompressedFileIsAnError) {
@@ -214,6 +216,89 @@ TEST_F(Idx, MnistNeedsTheFourFilesAndOneShape) {
     const DatasetPair pair = read_mnist(folder_.path());
     EXPECT_EQ(pair.train.size(), 4);
     EXPECT_EQ(pair.test.size(), 2);
+}
+
+/// A set of two training images and one test image in files of any names; the first pixel of all images tells
+/// sets apart.
+class MnistNames : public testing::Test {
+  protected:
+    struct Names {
+        std::string train = "train", test = "t10k", mark = "-";
+        bool compressed = false;
+    };
+
+    void write_set(const std::filesystem::path& below, const Names& names, std::uint8_t pixel,
+                   const Bytes& labels = {3, 1, 2}) {
+        std::filesystem::create_directories(folder_.path() / below);
+        const auto put = [&](const std::string& part, const std::string& kind, const std::string& type,
+                             const Bytes& bytes) {
+            const std::filesystem::path path =
+                folder_.path() / below / (part + "-" + kind + names.mark + type);
+            names.compressed ? test::write_compressed(path.string() + ".gz", bytes)
+                             : test::write_plain(path, bytes);
+        };
+        put(names.train, "images", "idx3-ubyte", idx_bytes(image_magic, {2, 1, 1}, {pixel, pixel}));
+        put(names.train, "labels", "idx1-ubyte", idx_bytes(label_magic, {2}, {labels[0], labels[1]}));
+        put(names.test, "images", "idx3-ubyte", idx_bytes(image_magic, {1, 1, 1}, {pixel}));
+        put(names.test, "labels", "idx1-ubyte", idx_bytes(label_magic, {1}, {labels[2]}));
+    }
+    int pixel_read() const { return read_mnist(folder_.path()).train.pixels[0]; }
+    void expect_failure(const std::vector<std::string>& parts) const {
+        expect_error<FileError>([&] { read_mnist(folder_.path()); }, parts);
+    }
+
+    test::TemporaryFolder folder_;
+};
+
+TEST_F(MnistNames, EverySpellingInEveryUsualFolderIsFound) {
+    std::uint8_t pixel = 0;
+    for (const std::string below : {"", "raw", "MNIST/raw", "FashionMNIST/raw", "EMNIST/raw"})
+        for (const std::string mark : {"-", "."})
+            for (const bool compressed : {false, true})
+                for (const bool letters : {false, true}) {
+                    SCOPED_TRACE(below + mark + (compressed ? ".gz" : "") + (letters ? " letters" : ""));
+                    const std::string prefix = letters ? "emnist-letters-" : "";
+                    write_set(below,
+                              {prefix + "train", prefix + (letters ? "test" : "t10k"), mark, compressed},
+                              ++pixel);
+                    EXPECT_EQ(pixel_read(), pixel);
+                    EXPECT_EQ(read_mnist(folder_.path()).test.pixels[0], pixel);
+                    for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+                        std::filesystem::remove_all(entry.path());
+                }
+}
+
+TEST_F(MnistNames, SeveralSetsAreAnErrorThatListsThem) {
+    write_set("MNIST/raw", {}, 1);
+    write_set("FashionMNIST/raw", {}, 2);
+    expect_failure(
+        {"several", (folder_.path() / "MNIST/raw").string(), (folder_.path() / "FashionMNIST/raw").string()});
+    EXPECT_EQ(read_mnist(folder_.path() / "FashionMNIST").train.pixels[0], 2);
+    // What the folder itself holds comes first, as it always has.
+    write_set("", {"emnist-letters-train", "emnist-letters-test"}, 3);
+    EXPECT_EQ(pixel_read(), 3);
+    write_set("", {"emnist-digits-train", "emnist-digits-test"}, 4);
+    expect_failure({"several", "emnist-letters-", "emnist-digits-"});
+    write_set("", {}, 5);
+    EXPECT_EQ(pixel_read(), 5);
+}
+
+TEST_F(MnistNames, WhatIsMissingIsNamedWithAllThatWasTried) {
+    expect_failure({"no such file", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz",
+                    "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz", "emnist-",
+                    (folder_.path() / "MNIST/raw").string(), (folder_.path() / "FashionMNIST/raw").string()});
+    write_set("MNIST/raw", {}, 1);
+    std::filesystem::remove(folder_.path() / "MNIST/raw/t10k-labels-idx1-ubyte");
+    expect_failure({"MNIST/raw/t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte.gz"});
+}
+
+TEST_F(MnistNames, TrainingAndTestPartHaveTheClassesOfBoth) {
+    for (const Bytes& labels : {Bytes{26, 1, 3}, Bytes{1, 3, 26}}) {
+        write_set("", {}, 1, labels);
+        const DatasetPair pair = read_mnist(folder_.path());
+        EXPECT_EQ(pair.train.classes, 27);
+        EXPECT_EQ(pair.test.classes, 27);
+    }
 }
 
 // The real thing, where it is at hand: 8,000 training and 2,000 test images of MNIST.

@@ -101,5 +101,41 @@ TEST(InputKind, IsReadAsItIsWritten) {
         EXPECT_THROW(parse_input_kind(text), UsageError);
 }
 
+TEST(InputTransform, ItsNumbersGiveTheSameTransformWithoutTheData) {
+    const Dataset data = colours();
+    for (const InputKind kind : {InputKind::raw, InputKind::unit, InputKind::standardized}) {
+        const InputTransform original(kind, data);
+        std::vector<double> offsets, divisors;
+        for (Index channel = 0; channel < data.shape.channels; ++channel) {
+            offsets.push_back(original.offset(channel));
+            divisors.push_back(original.divisor(channel));
+        }
+        const InputTransform again(kind, data.shape, offsets, divisors);
+        EXPECT_EQ(again, original);
+        EXPECT_EQ(transform_all<float>(again, data), transform_all<float>(original, data));
+        offsets[1] += 1;
+        if (kind == InputKind::standardized)
+            EXPECT_NE(InputTransform(kind, data.shape, offsets, divisors), original);
+        else
+            EXPECT_THROW(InputTransform(kind, data.shape, offsets, divisors), UsageError);
+    }
+}
+
+TEST(InputTransform, NumbersThatMakeNoSenseAreAnError) {
+    const Shape shape{2, 2, 1};
+    const auto standardized = InputKind::standardized;
+    const double nan = std::nan("");
+    EXPECT_NO_THROW(InputTransform(standardized, shape, {-3}, {0.5}));
+    EXPECT_THROW(InputTransform(standardized, shape, {nan}, {1}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0}, {nan}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0}, {HUGE_VAL}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0}, {0}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0}, {-1}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0, 0}, {1}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, shape, {0}, {}), UsageError);
+    EXPECT_THROW(InputTransform(standardized, Shape{0, 2, 1}, {0}, {1}), UsageError);
+    EXPECT_THROW(InputTransform(InputKind::unit, shape, {0}, {128}), UsageError);
+}
+
 }  // namespace
 }  // namespace lockstep

@@ -188,5 +188,41 @@ TEST(Safetensors, TheWriterRefusesWhatWouldNotBeReadable) {
     EXPECT_EQ(folder.entries(), 1);
 }
 
+TEST(Safetensors, IntegersOfEveryTypeAreReadAsTheyAre) {
+    const ScratchFolder folder;
+    struct Case {
+        std::string type, bytes;
+        std::int64_t value;
+    };
+    const std::string ones(8, '\xff');
+    const std::vector<Case> cases = {
+        {"I8", ones.substr(0, 1), -1},
+        {"U8", ones.substr(0, 1), 255},
+        {"I16", {"\x02\x80", 2}, -32766},
+        {"U16", {"\x02\x80", 2}, 32770},
+        {"I32", ones.substr(0, 4), -1},
+        {"U32", ones.substr(0, 4), 4294967295},
+        {"I64", {"\1\2\0\0\0\0\0\x80", 8}, std::numeric_limits<std::int64_t>::min() + 513},
+        {"U64", {"\1\2\0\0\0\0\0\x40", 8}, (std::int64_t{1} << 62) + 513}};
+    for (const Case& one : cases) {
+        SCOPED_TRACE(one.type);
+        const auto write = [&](const std::string& bytes) {
+            write_text(folder / "model",
+                       file_text(R"({"n":{"dtype":")" + one.type + R"(","shape":[],"data_offsets":[0,)" +
+                                     std::to_string(bytes.size()) + "]}}",
+                                 bytes));
+            return SafetensorsFile::read(folder / "model");
+        };
+        const auto file = write(one.bytes);
+        std::int64_t value = 0;
+        file.copy_to("n", single_shape, std::span(&value, 1));
+        EXPECT_EQ(value, one.value);
+        float number = 0;
+        EXPECT_THROW(file.copy_to("n", single_shape, std::span(&number, 1)), FileError);
+        if (one.type == "U64")
+            EXPECT_THROW(write(ones).copy_to("n", single_shape, std::span(&value, 1)), FileError);
+    }
+}
+
 }  // namespace
 }  // namespace lockstep
