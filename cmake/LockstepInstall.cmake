@@ -7,7 +7,7 @@ set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
 # One export set per component, so that a user of `norm` need not find what only the rest needs.
 install(TARGETS lockstep_norm EXPORT lockstep-norm-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT lockstep-norm-targets NAMESPACE lockstep:: DESTINATION ${package_folder})
-foreach(floor base comm norm)
+foreach(floor base simd comm norm)
   if(EXISTS ${PROJECT_SOURCE_DIR}/include/lockstep/${floor})
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lockstep/${floor}
       DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)

@@ -5,7 +5,7 @@
 
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
-#include <lockstep/norm/instruction_set.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 
 #include <mpi.h>
 

@@ -2,8 +2,8 @@
 #include "benchmark.hpp"
 
 #include <lockstep/base/aligned_vector.hpp>
-#include <lockstep/norm/instruction_set.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 
 #include <cstring>
 

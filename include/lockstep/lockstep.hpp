@@ -50,7 +50,6 @@
 #include <lockstep/nn/sequence.hpp>
 #include <lockstep/nn/tensor.hpp>
 #include <lockstep/norm/batch_norm_types.hpp>
-#include <lockstep/norm/instruction_set.hpp>
 #include <lockstep/norm/kernels.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/precise_statistics.hpp>
@@ -63,6 +62,7 @@
 #include <lockstep/report/study.hpp>
 #include <lockstep/report/summary.hpp>
 #include <lockstep/report/table.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>

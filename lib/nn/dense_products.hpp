@@ -5,6 +5,8 @@
 /// batch), and W is inputs × outputs, which is PyTorch's [out][in]. Instantiated for float and double.
 #pragma once
 
+#include "../simd/tables.hpp"
+
 #include <lockstep/base/shape.hpp>
 
 namespace lockstep {
@@ -24,9 +26,13 @@ struct DenseProducts {
     void (*input_gradient)(const Scalar* weight, const Scalar* dz, Scalar* dx, const DenseExtents& extents);
 };
 
-/// Those for the instruction set that LOCKSTEP_INSTRUCTION_SET names or, where it names none, that is
-/// fastest.
+LOCKSTEP_DECLARE_TABLES(DenseProducts<float>);
+LOCKSTEP_DECLARE_TABLES(DenseProducts<double>);
+
+/// Those for product_instruction_set().
 template <class Scalar>
-const DenseProducts<Scalar>& dense_products();
+const DenseProducts<Scalar>& dense_products() {
+    return table_for<DenseProducts<Scalar>>(product_instruction_set());
+}
 
 }  // namespace lockstep

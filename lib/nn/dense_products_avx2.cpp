@@ -1,2 +1,2 @@
-#define LOCKSTEP_PRODUCTS avx2
+#define LOCKSTEP_SET avx2
 #include "dense_products_impl.hpp"

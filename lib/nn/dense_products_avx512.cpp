@@ -1,2 +1,2 @@
-#define LOCKSTEP_PRODUCTS avx512
+#define LOCKSTEP_SET avx512
 #include "dense_products_impl.hpp"

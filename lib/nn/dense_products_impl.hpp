@@ -1,5 +1,5 @@
 /// The products, to be included by one source for each instruction set, which names the namespace
-/// (LOCKSTEP_PRODUCTS) and is compiled with the flags of that set.
+/// (LOCKSTEP_SET) and is compiled with the flags of that set.
 ///
 /// Each of these sources has an Eigen of its own, under another name: Eigen's templates are the same symbols
 /// whatever they are compiled for, and a linker would keep one of them for all.
@@ -7,13 +7,13 @@
 
 #define LOCKSTEP_JOIN_NAMES(left, right) left##right
 #define LOCKSTEP_EIGEN_FOR(set) LOCKSTEP_JOIN_NAMES(lockstep_eigen_, set)
-#define Eigen LOCKSTEP_EIGEN_FOR(LOCKSTEP_PRODUCTS)
+#define Eigen LOCKSTEP_EIGEN_FOR(LOCKSTEP_SET)
 
 #include "dense_products.hpp"
 
 #include <Eigen/Core>
 
-namespace lockstep::LOCKSTEP_PRODUCTS {
+namespace lockstep::LOCKSTEP_SET {
 namespace {
 
 template <class Scalar>
@@ -43,12 +43,18 @@ void input_gradient(const Scalar* weight, const Scalar* dz, Scalar* dx, const De
 
 }  // namespace
 
-extern const DenseProducts<float> float_products;
-extern const DenseProducts<double> double_products;
+}  // namespace lockstep::LOCKSTEP_SET
 
-// NOLINTBEGIN(misc-definitions-in-headers): one source for each namespace includes this
-const DenseProducts<float> float_products{output<float>, weight_gradient<float>, input_gradient<float>};
-const DenseProducts<double> double_products{output<double>, weight_gradient<double>, input_gradient<double>};
+namespace lockstep {
+
+// NOLINTBEGIN(misc-definitions-in-headers): one source for each set includes this
+template <>
+const DenseProducts<float> Tables<DenseProducts<float>>::LOCKSTEP_SET{
+    LOCKSTEP_SET::output<float>, LOCKSTEP_SET::weight_gradient<float>, LOCKSTEP_SET::input_gradient<float>};
+template <>
+const DenseProducts<double> Tables<DenseProducts<double>>::LOCKSTEP_SET{LOCKSTEP_SET::output<double>,
+                                                                        LOCKSTEP_SET::weight_gradient<double>,
+                                                                        LOCKSTEP_SET::input_gradient<double>};
 // NOLINTEND(misc-definitions-in-headers)
 
-}  // namespace lockstep::LOCKSTEP_PRODUCTS
+}  // namespace lockstep

@@ -1,2 +1,2 @@
-#define LOCKSTEP_PRODUCTS portable
+#define LOCKSTEP_SET portable
 #include "dense_products_impl.hpp"

@@ -4,7 +4,7 @@
 
 #include <lockstep/norm/kernels.hpp>
 
-namespace lockstep::LOCKSTEP_KERNELS {
+namespace lockstep::LOCKSTEP_SET {
 
 /// Values that every vector width divides.
 constexpr int lane_group = 16;
@@ -60,4 +60,4 @@ inline bool is_channels_last(const BatchShape& shape) {
     return shape.order == ChannelOrder::last || shape.spatial == 1;
 }
 
-}  // namespace lockstep::LOCKSTEP_KERNELS
+}  // namespace lockstep::LOCKSTEP_SET

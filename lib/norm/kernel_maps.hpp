@@ -5,9 +5,9 @@
 #pragma once
 
 #include "kernel_layout.hpp"
-#include "vector_pack.hpp"
+#include "../simd/vector_pack.hpp"
 
-namespace lockstep::LOCKSTEP_KERNELS {
+namespace lockstep::LOCKSTEP_SET {
 
 /// From this size on a result does not stay in the caches anyway.
 constexpr Index streamed_bytes = Index{8} << 20;
@@ -228,4 +228,4 @@ inline void map_channels_first(const Map map, Index channels, const BatchShape& 
     }
 }
 
-}  // namespace lockstep::LOCKSTEP_KERNELS
+}  // namespace lockstep::LOCKSTEP_SET

@@ -13,9 +13,9 @@
 #pragma once
 
 #include "kernel_layout.hpp"
-#include "vector_pack.hpp"
+#include "../simd/vector_pack.hpp"
 
-namespace lockstep::LOCKSTEP_KERNELS {
+namespace lockstep::LOCKSTEP_SET {
 
 constexpr Index rows_of_group = 4;
 constexpr Index rows_of_block = 32;
@@ -271,4 +271,4 @@ inline void sums_channels_first(const Terms terms, Index channels, const BatchSh
     }
 }
 
-}  // namespace lockstep::LOCKSTEP_KERNELS
+}  // namespace lockstep::LOCKSTEP_SET

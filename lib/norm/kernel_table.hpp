@@ -1,7 +1,8 @@
 /// The kernels of one instruction set, and the coefficients that go with them.
 #pragma once
 
-#include <lockstep/norm/instruction_set.hpp>
+#include "../simd/tables.hpp"
+
 #include <lockstep/norm/kernels.hpp>
 
 namespace lockstep {
@@ -21,17 +22,7 @@ struct KernelTable {
                            const InputGradientCoefficients<Scalar>& coefficients, Activation activation);
 };
 
-namespace portable {
-extern const KernelTable<float> float_kernels;
-extern const KernelTable<double> double_kernels;
-}  // namespace portable
-namespace avx2 {
-extern const KernelTable<float> float_kernels;
-extern const KernelTable<double> double_kernels;
-}  // namespace avx2
-namespace avx512 {
-extern const KernelTable<float> float_kernels;
-extern const KernelTable<double> double_kernels;
-}  // namespace avx512
+LOCKSTEP_DECLARE_TABLES(KernelTable<float>);
+LOCKSTEP_DECLARE_TABLES(KernelTable<double>);
 
 }  // namespace lockstep

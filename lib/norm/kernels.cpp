@@ -6,33 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <type_traits>
 
 namespace lockstep {
 namespace {
 
 template <class Scalar>
-constexpr const KernelTable<Scalar>& table_of(const KernelTable<float>& floats,
-                                              const KernelTable<double>& doubles) {
-    if constexpr (std::is_same_v<Scalar, float>) {
-        return floats;
-    } else {
-        return doubles;
-    }
-}
-
-template <class Scalar>
 const KernelTable<Scalar>& active_table() {
-    switch (active_instruction_set()) {
-#ifdef LOCKSTEP_X86_INSTRUCTION_SETS
-        case InstructionSet::avx512:
-            return table_of<Scalar>(avx512::float_kernels, avx512::double_kernels);
-        case InstructionSet::avx2:
-            return table_of<Scalar>(avx2::float_kernels, avx2::double_kernels);
-#endif
-        default:
-            return table_of<Scalar>(portable::float_kernels, portable::double_kernels);
-    }
+    return table_for<KernelTable<Scalar>>(active_instruction_set());
 }
 
 /// The bytes of a cache as the system tells them, or `typical`.

@@ -1,2 +1,2 @@
-#define LOCKSTEP_KERNELS avx2
+#define LOCKSTEP_SET avx2
 #include "kernels_impl.hpp"

@@ -1,2 +1,2 @@
-#define LOCKSTEP_KERNELS avx512
+#define LOCKSTEP_SET avx512
 #include "kernels_impl.hpp"

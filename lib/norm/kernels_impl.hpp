@@ -1,5 +1,5 @@
 /// The kernels, to be included by one source for each instruction set, which names the namespace
-/// (LOCKSTEP_KERNELS) and is compiled with the flags of that set. Nothing in here may leave a function behind
+/// (LOCKSTEP_SET) and is compiled with the flags of that set. Nothing in here may leave a function behind
 /// that another source could pick up: no inline function of the standard library is called.
 #pragma once
 
@@ -7,9 +7,9 @@
 #include "kernel_maps.hpp"
 #include "kernel_sums.hpp"
 #include "kernel_table.hpp"
-#include "vector_pack.hpp"
+#include "../simd/vector_pack.hpp"
 
-namespace lockstep::LOCKSTEP_KERNELS {
+namespace lockstep::LOCKSTEP_SET {
 namespace {
 
 /// Where value i of n of a channel lies, channel 0's in the tensor.
@@ -175,11 +175,19 @@ void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channel
 
 }  // namespace
 
-// NOLINTBEGIN(misc-definitions-in-headers): one source for each namespace includes this
-const KernelTable<float> float_kernels{batch_moments<float>, normalize<float>, gradient_sums<float>,
-                                       input_gradient<float>};
-const KernelTable<double> double_kernels{batch_moments<double>, normalize<double>, gradient_sums<double>,
-                                         input_gradient<double>};
+}  // namespace lockstep::LOCKSTEP_SET
+
+namespace lockstep {
+
+// NOLINTBEGIN(misc-definitions-in-headers): one source for each set includes this
+template <>
+const KernelTable<float> Tables<KernelTable<float>>::LOCKSTEP_SET{
+    LOCKSTEP_SET::batch_moments<float>, LOCKSTEP_SET::normalize<float>, LOCKSTEP_SET::gradient_sums<float>,
+    LOCKSTEP_SET::input_gradient<float>};
+template <>
+const KernelTable<double> Tables<KernelTable<double>>::LOCKSTEP_SET{
+    LOCKSTEP_SET::batch_moments<double>, LOCKSTEP_SET::normalize<double>, LOCKSTEP_SET::gradient_sums<double>,
+    LOCKSTEP_SET::input_gradient<double>};
 // NOLINTEND(misc-definitions-in-headers)
 
-}  // namespace lockstep::LOCKSTEP_KERNELS
+}  // namespace lockstep

@@ -1,2 +1,2 @@
-#define LOCKSTEP_KERNELS portable
+#define LOCKSTEP_SET portable
 #include "kernels_impl.hpp"

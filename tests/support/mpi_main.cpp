@@ -1,7 +1,7 @@
 // The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so
 // that a test that fails on one rank fails, and fails on all of them.
 #include <lockstep/base/error.hpp>
-#include <lockstep/norm/instruction_set.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 
 #include <gtest/gtest.h>
 #include <mpi.h>

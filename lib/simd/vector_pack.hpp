@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-namespace lockstep::LOCKSTEP_KERNELS {
+namespace lockstep::LOCKSTEP_SET {
 
 #if defined(__AVX512F__)
 constexpr int vector_bytes = 64;
@@ -147,4 +147,4 @@ inline __attribute__((always_inline)) void for_parts(Index begin, Index end, Bod
     if constexpr (Most > 1) for_parts<Most / 2>(begin, end, body);
 }
 
-}  // namespace lockstep::LOCKSTEP_KERNELS
+}  // namespace lockstep::LOCKSTEP_SET

@@ -1,8 +1,11 @@
-// Prints the instruction set in use and a hash of what the kernels compute, for instruction_set_test.cpp.
+// Prints the instruction sets in use (of kernels and of products) and a hash of what the kernels compute, for
+// instruction_set_test.cpp.
+//
+//     print_kernel_bits [limit|limit-products SET]...    narrows the choice first
 #include <lockstep/base/hash.hpp>
-#include <lockstep/norm/instruction_set.hpp>
 #include <lockstep/norm/kernels.hpp>
 #include <lockstep/norm/moments.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 
 #include "support/batch_norm_reference.hpp"
 
@@ -42,8 +45,15 @@ void add_kernels(Hash64& hash, Index channels, const BatchShape& shape) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
     try {
+        for (int i = 1; i + 1 < argc; i += 2) {
+            const InstructionSet widest = instruction_set_named(argv[i + 1]);
+            if (std::string(argv[i]) == "limit")
+                limit_instruction_set(widest);
+            else
+                limit_product_instruction_set(widest);
+        }
         Hash64 hash;
         for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first})
             for (const Index channels : {1, 3, 17, 64, 300, 2050})
@@ -54,7 +64,8 @@ int main() {
                     }
         for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first})
             add_kernels<float>(hash, 17, {150, 900, order});  // streamed
-        std::printf("%s %s\n", std::string(to_string(active_instruction_set())).c_str(),
+        std::printf("%s %s %s\n", std::string(to_string(active_instruction_set())).c_str(),
+                    std::string(to_string(product_instruction_set())).c_str(),
                     to_hex16(hash.value()).c_str());
         return 0;
     } catch (const std::exception& error) {
