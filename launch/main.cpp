@@ -4,6 +4,7 @@
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/comm/session.hpp>
 
 #include <mpi.h>
@@ -40,13 +41,24 @@ std::vector<std::string> words_of(int argc, char** argv) {
     return words;
 }
 
+/// Before anything is computed, on all ranks, also where a command sets only some of them to work.
+void agree_on_instruction_set(const lockstep::Communicator& world) {
+    const lockstep::InstructionSetAgreement agreed = lockstep::agree_on_instruction_set(world);
+    if (world.rank() != 0 || !agreed.narrowed()) return;
+    std::printf(
+        "  matrix products use %s, not %s: rank %d has nothing wider, and all must have the same bits\n",
+        std::string(to_string(agreed.products)).c_str(), std::string(to_string(agreed.widest)).c_str(),
+        agreed.narrowest_rank);
+}
+
 void run(const std::vector<std::string>& words) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
     // A rank that only prints its help would leave the others waiting for it.
     const bool help = std::ranges::find(arguments, "--help") != arguments.end();
-    lockstep::check_agreement(lockstep::Communicator(MPI_COMM_WORLD), "what to do",
-                              {{"command", help ? command + " --help" : command}});
+    const lockstep::Communicator world(MPI_COMM_WORLD);
+    lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
+    if (!help) agree_on_instruction_set(world);
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
     if (command == "compare") return compare_command(arguments);

@@ -18,6 +18,7 @@
 #include <lockstep/comm/exchange_label.hpp>
 #include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/comm/node_memory.hpp>
 #include <lockstep/comm/node_sum.hpp>
 #include <lockstep/comm/replica_map.hpp>

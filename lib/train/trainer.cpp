@@ -1,6 +1,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
@@ -52,6 +53,7 @@ TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communi
     common.emplace_back("gradient path",
                         options.gradient_path == GradientPath::messages ? "messages" : "automatic");
     check_agreement(communicator, "training", common, fault);
+    agree_on_instruction_set(communicator);
     return options;
 }
 

@@ -15,11 +15,11 @@ LONG = ["train", *SMALL_MODEL, "--train-samples", "2000", "--test-samples", "40"
 class Disagreement(LauncherTest):
     """Rank 0 is started with one command line, the last rank with another."""
 
-    def start_apart(self, first, last, ranks):
+    def start_apart(self, first, last, ranks, program=(LAUNCHER,), last_program=(LAUNCHER,)):
         begin = time.monotonic()
         done = subprocess.run(
-            [MPIRUN, "--seconds", str(WATCHDOG_SECONDS), "-n", str(ranks - 1), LAUNCHER, *first, ":", "-n", "1",
-             LAUNCHER, *last],
+            [MPIRUN, "--seconds", str(WATCHDOG_SECONDS), "-n", str(ranks - 1), *program, *first, ":", "-n", "1",
+             *last_program, *last],
             cwd=self.folder, text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         return Result(done.returncode, done.stdout, done.stderr, time.monotonic() - begin)
 
@@ -36,6 +36,18 @@ class Disagreement(LauncherTest):
         evaluate = ["evaluate", "--weights", "w"]
         for first, last in ((train, help_text), (help_text, train), (train, evaluate), (train, ["--help"])):
             self.check_error("do not agree", self.start_apart(first, last, 2))
+
+    def test_in_the_instruction_set_that_the_environment_names(self):
+        train = ["train", *QUICK]
+        forced = ["env", "LOCKSTEP_INSTRUCTION_SET=portable", LAUNCHER]
+        unset = ["env", "-u", "LOCKSTEP_INSTRUCTION_SET", LAUNCHER]
+        for ranks in (n for n in RANKS if n > 1):
+            for first, last, where in ((forced, unset, ["portable on rank 0", "(not set) on rank"]),
+                                       (unset, forced, ["(not set) on rank 0", "portable on rank"])):
+                result = self.start_apart(train, train, ranks, first, last)
+                self.check_error(["LOCKSTEP_INSTRUCTION_SET"] + where, result)
+        unknown = ["env", "LOCKSTEP_INSTRUCTION_SET=mmx", LAUNCHER]
+        self.check_error(["'mmx' is unknown"], self.start_apart(train, train, 2, unknown, unknown))
 
     def test_where_only_one_rank_has_an_error(self):
         train = ["train", *QUICK]

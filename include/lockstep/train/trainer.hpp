@@ -54,7 +54,8 @@ struct TrainingModeResult {
 template <class Scalar>
 class LOCKSTEP_EXPORT Trainer {
   public:
-    /// Compares options and data over all ranks first. Throws CommunicationError on every rank, naming what
+    /// Compares options and data over all ranks first, and agrees on an instruction set with them (see
+    /// instruction_set_agreement.hpp). Throws CommunicationError on every rank, naming what
     /// differs and both sides, if they do not agree; UsageError on every rank if the options do not fit
     /// together or the data.
     Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator);
