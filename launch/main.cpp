@@ -42,7 +42,7 @@ std::vector<std::string> words_of(int argc, char** argv) {
 }
 
 /// Before anything is computed, on all ranks, also where a command sets only some of them to work.
-void agree_on_instruction_set(const lockstep::Communicator& world) {
+void settle_instruction_set(const lockstep::Communicator& world) {
     const lockstep::InstructionSetAgreement agreed = lockstep::agree_on_instruction_set(world);
     if (world.rank() != 0 || !agreed.narrowed()) return;
     std::printf(
@@ -58,7 +58,7 @@ void run(const std::vector<std::string>& words) {
     const bool help = std::ranges::find(arguments, "--help") != arguments.end();
     const lockstep::Communicator world(MPI_COMM_WORLD);
     lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
-    if (!help) agree_on_instruction_set(world);
+    if (!help) settle_instruction_set(world);
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
     if (command == "compare") return compare_command(arguments);
