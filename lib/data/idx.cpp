@@ -97,7 +97,8 @@ Dataset read_pair(const std::filesystem::path& images_path, const std::filesyste
 
 Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
                  const std::string& labels_name) {
-    return read_pair(find_data_file({directory}, {images_name}), find_data_file({directory}, {labels_name}));
+    const std::filesystem::path images = find_data_file({directory}, {images_name});
+    return read_pair(images, find_data_file({directory}, {labels_name}));
 }
 
 DatasetPair read_mnist(const std::filesystem::path& directory) {

@@ -22,13 +22,14 @@ std::string place_of(Index position, std::span<const Index> shape) {
 
 /// What is wrong with the value at `position`, as the file holds it.
 std::string fault(const SafetensorsFile& file, const std::string& name, std::span<const Index> shape,
-                  Index position, std::size_t count) {
+                  Index position, std::size_t count, ValueRange range) {
     std::vector<double> stored(count);
     file.copy_to(name, shape, std::span(stored));
     const double value = stored[static_cast<std::size_t>(position)];
     const std::string where = shortest_text(value) + " at " + place_of(position, shape);
     if (!std::isfinite(value)) return where + ", where only finite numbers make sense";
-    if (value < 0) return where + ", where nothing negative makes sense";
+    if (range == ValueRange::finite_and_not_negative && value < 0)
+        return where + ", where nothing negative makes sense";
     return where + ", which is beyond what single precision holds";
 }
 
@@ -43,7 +44,7 @@ void read_checked(const SafetensorsFile& file, const std::string& name, std::spa
         values, [&](Scalar value) { return std::isfinite(value) && (sign || value >= 0); });
     if (bad == values.end()) return;
     throw FileError(file.path().string() + ": tensor '" + name + "' holds " +
-                    fault(file, name, shape, bad - values.begin(), values.size()) +
+                    fault(file, name, shape, bad - values.begin(), values.size(), range) +
                     "; the file is damaged, or what was saved had diverged: use an earlier one");
 }
 

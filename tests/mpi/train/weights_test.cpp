@@ -246,7 +246,8 @@ TEST_F(Weights, BatchesWithoutAVarianceComeBackAndAreToldApart) {
     StoredArrays some = StoredArrays::read(folder_ / "some");
     EXPECT_EQ(some.arrays.size(), stored_.arrays.size());
     ASSERT_EQ(some.metadata.size(), 1U);
-    for (const std::string value : {"-1", std::to_string(batches + 1), "x", ""}) {
+    for (const std::string& value :
+         {std::string("-1"), std::to_string(batches + 1), std::string("x"), std::string()}) {
         some.metadata.begin()->second = value;
         EXPECT_TRUE(contains(refusal(some), some.metadata.begin()->first));
     }

@@ -114,10 +114,11 @@ TEST(InputTransform, ItsNumbersGiveTheSameTransformWithoutTheData) {
         EXPECT_EQ(again, original);
         EXPECT_EQ(transform_all<float>(again, data), transform_all<float>(original, data));
         offsets[1] += 1;
-        if (kind == InputKind::standardized)
+        if (kind == InputKind::standardized) {
             EXPECT_NE(InputTransform(kind, data.shape, offsets, divisors), original);
-        else
+        } else {
             EXPECT_THROW(InputTransform(kind, data.shape, offsets, divisors), UsageError);
+        }
     }
 }
 

@@ -219,8 +219,9 @@ TEST(Safetensors, IntegersOfEveryTypeAreReadAsTheyAre) {
         EXPECT_EQ(value, one.value);
         float number = 0;
         EXPECT_THROW(file.copy_to("n", single_shape, std::span(&number, 1)), FileError);
-        if (one.type == "U64")
+        if (one.type == "U64") {
             EXPECT_THROW(write(ones).copy_to("n", single_shape, std::span(&value, 1)), FileError);
+        }
     }
 }
 
