@@ -106,10 +106,10 @@ bool resumes_from_checkpoint(const fs::path& folder) {
 }
 
 RunFolder::RunFolder(const RunOptions& options) : options_(options), path_(options.output) {
-    if (options_.resume)
-        lock_.emplace(path_);
-    else if (!path_.empty())
-        check_is_new(path_);
+    if (path_.empty()) return;
+    // Who is at work there says more than what is there.
+    if (is_there(path_)) lock_.emplace(path_);
+    if (!options_.resume) check_is_new(path_);
 }
 
 void RunFolder::begin(Index complete_epochs) {

@@ -35,8 +35,8 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& folder);
 
 class RunFolder {
   public:
-    /// Looks, and writes nothing; a folder to resume is locked. Throws UsageError if the run may not begin or
-    /// go on there.
+    /// Looks, and writes nothing; a folder that is there is locked. Throws UsageError if the run may not
+    /// begin or go on there.
     explicit RunFolder(const RunOptions& options);
 
     /// Makes the folder if it is new, clears away what killed processes left, and brings config.cfg and

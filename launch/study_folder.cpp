@@ -39,12 +39,13 @@ std::string epoch_name(std::size_t epoch) {
 }  // namespace
 
 StudyFolder::StudyFolder(const StudyOptions& options) : options_(options), path_(options.run.output) {
+    if (path_.empty()) return;
+    // Who is at work there says more than what is there.
+    if (is_there(path_)) lock_.emplace(path_);
     check();
-    if (options_.run.resume) lock_.emplace(path_);
 }
 
 void StudyFolder::check() const {
-    if (path_.empty()) return;
     const fs::path combinations = path_ / "combinations";
     const bool records = has_records(combinations);
     const bool begun = records || (is_there(combinations) && is_there(path_ / "config.cfg"));

@@ -22,8 +22,8 @@ using ReferenceRun = std::vector<std::vector<float>>;
 ///     DIR/results.csv, results.json, report.html, figures/NAME.svg
 class StudyFolder {
   public:
-    /// Looks, and writes nothing; a folder to resume is locked. Throws UsageError if the folder holds a study
-    /// already and is not to be resumed, or none and is.
+    /// Looks, and writes nothing; a folder that is there is locked. Throws UsageError if the folder holds a
+    /// study already and is not to be resumed, or none and is.
     explicit StudyFolder(const StudyOptions& options);
 
     /// Makes the folder if it is new, clears away what killed processes left, and brings config.cfg up to
