@@ -51,10 +51,21 @@ std::vector<std::string> layer_names(const StudyOptions& options, const DatasetP
     return names;
 }
 
-/// Settings that the bits of a combination depend on, and the data themselves.
-std::string describe(const StudyOptions& options, const CombinationPlan& plan, const std::string& data) {
-    return run_description(run_options_of(options, plan)) +
-           "; epochs = " + std::to_string(options.run.trainer.schedule.epochs) + "; data = " + data;
+/// What the data are, for the records of combinations.
+struct DataDescriptions {
+    std::string train, test;
+};
+
+/// All that the bits of a combination, and what is measured of it, depend on.
+Settings settings_of(const StudyOptions& options, const CombinationPlan& plan, const DataDescriptions& data) {
+    const RunOptions run = run_options_of(options, plan);
+    Settings all = lockstep::settings_of(run.trainer, data.train, plan.replicas, sizeof(float));
+    // Every epoch of a combination is in its record, also if the learning rate does not ask for their number.
+    if (run.trainer.schedule.kind == ScheduleKind::constant)
+        all.emplace_back("epochs", std::to_string(run.trainer.schedule.epochs));
+    all.emplace_back("test data", data.test);
+    all.emplace_back("initial weights", run.init_from.empty() ? "random" : run.init_from.string());
+    return all;
 }
 
 /// All combinations of a study, those that are finished already aside.
@@ -68,9 +79,10 @@ class StudyRun {
           plans_(all_combinations(options)),
           records_(plans_.size()),
           finished_(plans_.size(), false),
-          data_hash_(to_hex16(data.train.hash()) + to_hex16(data.test.hash())) {
+          descriptions_{describe(data.train), describe(data.test)} {
         if (communicator_.rank() == 0) folder_.emplace(options_);
         load_finished();
+        if (folder_) folder_->begin();
         split_communicator();
     }
 
@@ -90,7 +102,7 @@ class StudyRun {
     void load_finished() {
         std::string found(plans_.size(), '0');
         for (std::size_t i = 0; folder_ && options_.run.resume && i < plans_.size(); ++i) {
-            auto record = folder_->load(plans_[i], describe(options_, plans_[i], data_hash_));
+            auto record = folder_->load(plans_[i], settings_of(options_, plans_[i], descriptions_));
             if (!record) continue;
             records_[i] = std::move(*record);
             found[i] = '1';
@@ -183,7 +195,7 @@ class StudyRun {
 
     void keep(std::size_t index, CombinationResult result) {
         const CombinationPlan& plan = plans_[index];
-        result.record.description = describe(options_, plan, data_hash_);
+        result.record.settings = settings_of(options_, plan, descriptions_);
         // Before the record, which says that all of the combination is there.
         if (!result.parameters.empty() && others_to_come(plan)) {
             folder_->save_reference(plan, result.parameters);
@@ -233,7 +245,7 @@ class StudyRun {
     std::vector<CombinationPlan> plans_;
     std::vector<Combination> records_;  // complete on rank 0 alone
     std::vector<bool> finished_;
-    std::string data_hash_;
+    DataDescriptions descriptions_;
     std::optional<StudyFolder> folder_;
     std::map<int, Communicator> workers_;
     std::optional<ReferenceRun> reference_;
@@ -258,7 +270,7 @@ void compare_command(const std::vector<std::string>& arguments) {
     const StudyOptions options = to_study_options(values);
     check_prediction(options, communicator);
     const DatasetPair data = load_dataset(options.run.data);
-    auto common = resolved_settings(options);
+    auto common = common_settings(resolved_settings(options));
     common.emplace_back("training data", to_hex16(data.train.hash()));
     common.emplace_back("test data", to_hex16(data.test.hash()));
     check_agreement(communicator, "the study", common);

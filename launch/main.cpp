@@ -1,6 +1,7 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
 #include "command.hpp"
 #include "failure.hpp"
+#include "lone_rank.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
@@ -74,12 +75,32 @@ void run(const std::vector<std::string>& words) {
         "' is no command; there are train, evaluate, compare and bench (see lockstep --help)");
 }
 
+/// "Open MPI v4.1.4", without what else the library says of itself.
+std::string mpi_library() {
+    std::string text(MPI_MAX_LIBRARY_VERSION_STRING, '\0');
+    int length = 0;
+    MPI_Get_library_version(text.data(), &length);
+    text.resize(static_cast<std::size_t>(length));
+    text.resize(std::min(text.find_first_of(",\n"), text.size()));
+    std::ranges::replace(text, '\t', ' ');
+    return text;
+}
+
+void warn_if_alone(const Environment& environment) {
+    int size = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (const auto warning = lone_rank_warning(environment, size, mpi_library()))
+        std::fprintf(stderr, "lockstep: warning: %s\n", warning->c_str());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    const Environment environment = current_environment();
     const lockstep::Session session(argc, argv);
     const FailureReport failure;
     try {
+        warn_if_alone(environment);
         run(words_of(argc, argv));
         return 0;
     } catch (const std::bad_alloc&) {

@@ -1,13 +1,15 @@
 #include "options.hpp"
 
+#include "output_folder.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/model_parser.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
-#include <set>
 
 namespace lockstep::launch {
 namespace {
@@ -133,12 +135,13 @@ po::options_description run_options() {
                         "read options from a file; the command line overrides it")(
         "output", po::value<std::string>(), "run folder (default: a new one in runs/)")(
         "checkpoint-every", po::value<Index>()->default_value(defaults.checkpoint_every), "in epochs")(
-        "resume", po::bool_switch(), "continue the run in the output folder, on any number of ranks")(
-        "reduction", po::value<std::string>()->default_value("reproducible"),
-        "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
-        "(MPI_Allreduce)")("timeout", po::value<double>()->default_value(defaults.timeout_seconds, "300"),
-                           "seconds that an exchange may wait for other ranks")("help", po::bool_switch(),
-                                                                                "print this");
+        "resume", po::bool_switch(),
+        "continue what the output folder holds, on any number of ranks; without a checkpoint, from the "
+        "beginning")("reduction", po::value<std::string>()->default_value("reproducible"),
+                     "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
+                     "(MPI_Allreduce)")(
+        "timeout", po::value<double>()->default_value(defaults.timeout_seconds, "300"),
+        "seconds that an exchange may wait for other ranks")("help", po::bool_switch(), "print this");
     return group;
 }
 
@@ -152,6 +155,24 @@ void read_file(const std::filesystem::path& path, const po::options_description&
     } catch (const po::error& error) {
         throw UsageError(path.string() + ": " + error.what());
     }
+}
+
+/// The configuration of a run or a study to resume. If it is missing and there are results the command line
+/// gives the settings, and the results say whether they are the right ones.
+void read_run_file(const std::filesystem::path& folder, const po::options_description& known,
+                   po::variables_map& values) {
+    if (is_there(folder / "config.cfg")) return read_file(folder / "config.cfg", known, values);
+    for (const char* result : {"checkpoint.safetensors", "metrics.jsonl", "combinations"})
+        if (is_there(folder / result)) return;
+    throw UsageError(folder.string() + ": " + no_run_to_resume);
+}
+
+/// A path that means the same in every working directory.
+std::filesystem::path absolute_path(const std::filesystem::path& path) {
+    if (path.empty()) return path;
+    const std::filesystem::path whole = std::filesystem::absolute(path);
+    // After a symbolic link ".." is not the folder before it.
+    return std::ranges::find(whole, "..") == whole.end() ? whole.lexically_normal() : whole;
 }
 
 template <class Value>
@@ -199,7 +220,7 @@ po::variables_map parse_arguments(const std::vector<std::string>& arguments,
     // What is stored first wins, but for defaults. A continued run is what its folder says that it was.
     if (values.count("resume") && values["resume"].as<bool>()) {
         if (!values.count("output")) throw UsageError("resume: which run? give its folder with --output");
-        read_file(std::filesystem::path(values["output"].as<std::string>()) / "config.cfg", known, values);
+        read_run_file(values["output"].as<std::string>(), known, values);
     } else if (values.count("config")) {
         read_file(values["config"].as<std::string>(), known, values);
     }
@@ -214,9 +235,10 @@ RunOptions to_run_options(const po::variables_map& values) {
     const auto path = [&](const char* name) {
         return std::filesystem::path(optional<std::string>(values, name).value_or(""));
     };
+    // A continued run may be started in another folder than it began in.
     RunOptions run;
     run.data = {.name = text("dataset"),
-                .directory = path("data-dir"),
+                .directory = absolute_path(path("data-dir")),
                 .train_samples = optional<Index>(values, "train-samples"),
                 .test_samples = optional<Index>(values, "test-samples"),
                 .classes = optional<int>(values, "classes")};
@@ -245,7 +267,7 @@ RunOptions to_run_options(const po::variables_map& values) {
     trainer.reduction = parse_reduction(text("reduction"));
     run.input_given = !values["input"].defaulted();
     run.epsilon_given = !values["bn-epsilon"].defaulted();
-    run.init_from = path("init-from");
+    run.init_from = absolute_path(path("init-from"));
     run.init_partial = parse_switch("init-partial", text("init-partial"));
     if (run.init_partial && run.init_from.empty())
         throw UsageError("init-partial: there is nothing to take; name the weights with --init-from");
@@ -298,14 +320,17 @@ Settings resolved_settings(const RunOptions& run) {
     return all;
 }
 
-std::string run_description(const RunOptions& run) {
-    std::set<std::string> irrelevant = {"data-dir", "init-from", "checkpoint-every", "timeout"};
-    // A constant rate does not ask how long training goes on; the other schedules do.
-    if (run.trainer.schedule.kind == ScheduleKind::constant) irrelevant.insert("epochs");
+std::string configuration_text(const Settings& settings) {
     std::string text;
-    for (const auto& [name, value] : resolved_settings(run))
-        if (!irrelevant.contains(name)) text += (text.empty() ? "" : "; ") + name + " = " + value;
+    for (const auto& [name, value] : settings) text += name + " = " + value + "\n";
     return text;
+}
+
+Settings common_settings(Settings settings) {
+    std::erase_if(settings, [](const auto& setting) {
+        return setting.first == "data-dir" || setting.first == "init-from";
+    });
+    return settings;
 }
 
 }  // namespace lockstep::launch

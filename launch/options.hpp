@@ -30,9 +30,14 @@ struct RunOptions {
 /// All settings that a run was resolved to, in the order of the option table, as they would stand in a
 /// configuration file.
 Settings resolved_settings(const RunOptions& options);
-/// Those that the bits of the result depend on: what ranks, and a run and its continuation, must have in
-/// common.
-std::string run_description(const RunOptions& options);
+/// Settings as the text of a configuration file.
+std::string configuration_text(const Settings& settings);
+/// Those that all ranks must have in common: a path may differ, and what is read there is compared.
+Settings common_settings(Settings settings);
+
+/// What is wrong with a folder that nothing has begun in, after its name.
+inline constexpr const char* no_run_to_resume =
+    "there is nothing to resume: check the name of the folder, or begin without --resume";
 
 /// The options of `train`, grouped for --help.
 boost::program_options::options_description training_options();
@@ -40,7 +45,8 @@ boost::program_options::options_description training_options();
 boost::program_options::options_description model_options();
 
 /// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume the
-/// configuration in the run folder. Throws UsageError or FileError, naming the option, on anything unknown.
+/// configuration in the output folder. Throws UsageError or FileError, naming the option, on anything
+/// unknown.
 boost::program_options::variables_map parse_arguments(
     const std::vector<std::string>& arguments, const boost::program_options::options_description& known);
 

@@ -17,18 +17,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path fresh_folder(const StudyOptions& options) {
-    const std::string name = "study-" + options.run.data.name;
-    fs::path folder = fs::path("runs") / name;
-    for (int number = 2; fs::exists(folder); ++number)
-        folder = fs::path("runs") / (name + "-" + std::to_string(number));
-    return folder;
-}
-
-void make_folder(const fs::path& path) {
+/// Whether there is the record of any combination.
+bool has_records(const fs::path& combinations) {
+    if (!is_there(combinations)) return false;
     std::error_code error;
-    fs::create_directories(path, error);
-    if (error) throw FileError(path.string() + ": the output folder cannot be made: " + error.message());
+    for (const fs::directory_entry& entry : fs::directory_iterator(combinations, error))
+        if (entry.path().extension() == ".json") return true;
+    return false;
 }
 
 void write_file(const fs::path& path, const std::string& text) {
@@ -43,16 +38,41 @@ std::string epoch_name(std::size_t epoch) {
 
 }  // namespace
 
-StudyFolder::StudyFolder(const StudyOptions& options)
-    : path_(options.run.output.empty() ? fresh_folder(options) : options.run.output) {
-    if (!options.run.resume && fs::exists(path_ / "combinations"))
+StudyFolder::StudyFolder(const StudyOptions& options) : options_(options), path_(options.run.output) {
+    if (path_.empty()) return;
+    // Who is at work there says more than what is there.
+    if (is_there(path_)) lock_.emplace(path_);
+    check();
+}
+
+void StudyFolder::check() const {
+    const fs::path combinations = path_ / "combinations";
+    const bool records = has_records(combinations);
+    const bool begun = records || (is_there(combinations) && is_there(path_ / "config.cfg"));
+    for (const char* name : {"checkpoint.safetensors", "metrics.jsonl"})
+        if (is_there(path_ / name))
+            throw UsageError(path_.string() + ": holds a run of lockstep train: name another folder");
+    if (options_.run.resume) {
+        if (!records && !is_there(path_ / "config.cfg"))
+            throw UsageError(path_.string() + ": " + no_run_to_resume);
+    } else if (begun) {
         throw UsageError(path_.string() +
                          ": holds a study already: continue it with --resume, or name another folder");
+    }
+}
+
+void StudyFolder::begin() {
+    if (path_.empty()) path_ = make_fresh_folder("study-" + options_.run.data.name);
+    make_folder(path_);
+    if (!lock_) {
+        lock_.emplace(path_);
+        check();  // again: now that others are locked out
+    }
     make_folder(path_ / "combinations");
     make_folder(path_ / "figures");
-    std::string config;
-    for (const auto& [name, value] : resolved_settings(options)) config += name + " = " + value + "\n";
-    write_file(path_ / "config.cfg", config);
+    write_if_changed(path_ / "config.cfg", configuration_text(resolved_settings(options_)));
+    for (const fs::path& folder : {path_, path_ / "combinations", path_ / "figures"})
+        remove_dead_partials(folder);
 }
 
 fs::path StudyFolder::record(const std::string& mode, Index batch_size, std::uint64_t seed) const {
@@ -66,17 +86,16 @@ fs::path StudyFolder::reference(const CombinationPlan& plan) const {
            ("sync-b" + std::to_string(plan.batch_size) + "-s" + std::to_string(plan.seed) + ".parameters");
 }
 
-std::optional<Combination> StudyFolder::load(const CombinationPlan& plan,
-                                             const std::string& description) const {
+std::optional<Combination> StudyFolder::load(const CombinationPlan& plan, const Settings& settings) const {
     const fs::path file = record(plan.mode.to_string(), plan.batch_size, plan.seed);
     std::ifstream stream(file, std::ios::binary);
     if (!stream) return std::nullopt;
     const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
     Combination combination = combination_from_json(text, file.string());
-    if (combination.description != description)
-        throw UsageError(file.string() + ": was made with other settings [" + combination.description +
-                         "] than this study [" + description +
-                         "]; resume with the settings of the study's config.cfg, or name another folder");
+    const std::string changes = changes_text(combination.settings, settings);
+    if (!changes.empty())
+        throw UsageError(file.string() + ": was made with other settings: " + changes +
+                         ". Resume with the settings of the study's config.cfg, or name another folder");
     return combination;
 }
 

@@ -1,6 +1,7 @@
 /// The files of a study, in the hands of rank 0: one record for each finished combination, and the results.
 #pragma once
 
+#include "output_folder.hpp"
 #include "study_options.hpp"
 
 #include <lockstep/report/study.hpp>
@@ -21,15 +22,19 @@ using ReferenceRun = std::vector<std::vector<float>>;
 ///     DIR/results.csv, results.json, report.html, figures/NAME.svg
 class StudyFolder {
   public:
-    /// Throws UsageError where the folder holds a study already and is not to be resumed, FileError where it
-    /// cannot be written.
+    /// Looks, and writes nothing; a folder that is there is locked. Throws UsageError if the folder holds a
+    /// study already and is not to be resumed, or none and is.
     explicit StudyFolder(const StudyOptions& options);
+
+    /// Makes the folder if it is new, clears away what killed processes left, and brings config.cfg up to
+    /// date. Throws UsageError if another study was faster, FileError if the folder cannot be written.
+    void begin();
 
     const std::filesystem::path& path() const { return path_; }
 
-    /// The record of a combination; nothing where there is none yet. Throws UsageError where it was made with
-    /// other settings, FileError where it is damaged.
-    std::optional<Combination> load(const CombinationPlan& plan, const std::string& description) const;
+    /// The record of a combination; nothing if there is none yet. Throws UsageError, naming what differs, if
+    /// it was made with other settings, FileError if it is damaged.
+    std::optional<Combination> load(const CombinationPlan& plan, const Settings& settings) const;
     void save(const Combination& combination) const;
 
     /// Nothing where there is no such file.
@@ -43,7 +48,11 @@ class StudyFolder {
     std::filesystem::path record(const std::string& mode, Index batch_size, std::uint64_t seed) const;
     std::filesystem::path reference(const CombinationPlan& plan) const;
 
-    std::filesystem::path path_;
+    void check() const;
+
+    const StudyOptions& options_;
+    std::filesystem::path path_;  ///< empty until begin() if a fresh one is to be made
+    std::optional<FolderLock> lock_;
 };
 
 }  // namespace lockstep::launch

@@ -3,8 +3,8 @@
 #include "console.hpp"
 #include "initial_weights.hpp"
 #include "options.hpp"
+#include "run_folder.hpp"
 
-#include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
@@ -20,54 +20,16 @@
 #include <cmath>
 #include <iostream>
 #include <optional>
-#include <system_error>
+#include <utility>
 
 namespace lockstep::launch {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// runs/mnist-sync, or the first of runs/mnist-sync-2, -3, … that does not exist.
-fs::path fresh_folder(const RunOptions& options) {
-    std::string name = options.data.name + "-" + options.trainer.batch_norm.to_string();
-    std::replace(name.begin(), name.end(), ':', '-');
-    fs::path folder = fs::path("runs") / name;
-    for (int number = 2; fs::exists(folder); ++number)
-        folder = fs::path("runs") / (name + "-" + std::to_string(number));
-    return folder;
+/// What a run depends on beside what the trainer knows of.
+Settings settings_beside(const RunOptions& options, const DatasetPair& data) {
+    return {{"test data", describe(data.test)},
+            {"initial weights", options.init_from.empty() ? "random" : options.init_from.string()}};
 }
-
-/// The files of a run, in the hands of rank 0.
-class RunFolder {
-  public:
-    RunFolder(const RunOptions& options)
-        : path_(options.output.empty() ? fresh_folder(options) : options.output) {
-        std::error_code error;
-        if (!options.resume &&
-            (fs::exists(checkpoint(), error) || fs::exists(path_ / "metrics.jsonl", error)))
-            throw UsageError(path_.string() +
-                             ": holds a run already: continue it with --resume, or name another folder");
-        fs::create_directories(path_, error);
-        if (error) throw FileError(path_.string() + ": the output folder cannot be made: " + error.message());
-        AtomicFile config(path_ / "config.cfg");
-        for (const auto& [name, value] : resolved_settings(options))
-            config.write(name + " = " + value + "\n");
-        config.commit();
-    }
-
-    const fs::path& path() const { return path_; }
-    fs::path checkpoint() const { return path_ / "checkpoint.safetensors"; }
-    fs::path model() const { return path_ / "model.safetensors"; }
-
-    MetricsWriter open_metrics(Index complete_epochs) const {
-        const fs::path file = path_ / "metrics.jsonl";
-        return complete_epochs > 0 ? MetricsWriter::resume(file, complete_epochs)
-                                   : MetricsWriter::start(file);
-    }
-
-  private:
-    fs::path path_;
-};
 
 /// One run, from its first epoch, or the one at which it is resumed, to its last.
 class Run {
@@ -77,27 +39,33 @@ class Run {
           data_(data),
           communicator_(communicator),
           console_(communicator.rank() == 0),
+          beside_(settings_beside(options, data)),
+          from_checkpoint_(options.resume && resumes_from_checkpoint(options.output)),
+          folder_(open_folder()),
           trainer_(options.trainer, data.train, communicator) {
-        if (!options_.init_from.empty())
-            notes_ = load_initial_weights(options_, trainer_.transform(), trainer_.network());
-        if (options_.resume) load_checkpoint(trainer_, options_.output / "checkpoint.safetensors");
+        if (from_checkpoint_)
+            load_checkpoint(trainer_, checkpoint_path(options_.output), beside_);
+        else if (!options_.init_from.empty())
+            load_weights_to_start_from();
+        if (trainer_.epoch() > epochs())
+            throw UsageError("epochs: " + std::to_string(epochs()) + " are asked for, but the run in " +
+                             options_.output.string() + " has completed " + std::to_string(trainer_.epoch()) +
+                             ": ask for as many at least");
         check_agreement(communicator_, "where to begin",
                         {{"weights", to_hex16(fingerprint(trainer_.network()))},
                          {"epoch", std::to_string(trainer_.epoch())}});
-        if (communicator_.rank() == 0) {
-            folder_.emplace(options_);
-            metrics_.emplace(folder_->open_metrics(trainer_.epoch()));
-        }
+        if (folder_) folder_->begin(trainer_.epoch());
     }
 
     void train() {
         introduce();
-        const Index epochs = options_.trainer.schedule.epochs;
-        while (trainer_.epoch() < epochs) {
-            train_epoch(epochs);
-            if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs) save();
+        if (trainer_.epoch() < epochs()) console_.epochs_begin();
+        while (trainer_.epoch() < epochs()) {
+            train_epoch();
+            if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs()) save();
         }
-        if (folder_) save_model(trainer_.network(), signature_of(trainer_), folder_->model());
+        if (folder_ && !model_is_complete())
+            save_model(trainer_.network(), signature_of(trainer_), folder_->model());
         // Also so that no rank has left where rank 0 fails to write.
         const std::string result = to_hex16(fingerprint(trainer_.network()));
         check_agreement(communicator_, "the result", {{"fingerprint", result}});
@@ -106,6 +74,33 @@ class Run {
     }
 
   private:
+    Index epochs() const { return options_.trainer.schedule.epochs; }
+
+    std::optional<RunFolder> open_folder() const {
+        if (communicator_.rank() != 0) return std::nullopt;
+        return std::optional<RunFolder>(std::in_place, options_);
+    }
+
+    void load_weights_to_start_from() {
+        try {
+            notes_ = load_initial_weights(options_, trainer_.transform(), trainer_.network());
+        } catch (const FileError& error) {
+            if (!options_.resume) throw;
+            throw FileError(std::string(error.what()) +
+                            "; the run has no checkpoint yet, so it needs the weights of --init-from again");
+        }
+    }
+
+    /// Whether model.safetensors is there already, with these weights: a complete run is not written again.
+    bool model_is_complete() const {
+        try {
+            return fingerprint(*load_model<float>(folder_->model()).network) ==
+                   fingerprint(trainer_.network());
+        } catch (const FileError&) {
+            return false;
+        }
+    }
+
     void introduce() {
         const ReplicaMap& map = trainer_.replica_map();
         Settings settings = resolved_settings(options_);
@@ -119,16 +114,21 @@ class Run {
                       std::to_string(global_batch) + "; " + std::to_string(data_.train.size()) +
                       " training and " + std::to_string(data_.test.size()) + " test samples");
         for (const std::string& note : notes_) console_.line("  " + note);
-        if (trainer_.epoch() > 0) console_.line("  resumed after epoch " + std::to_string(trainer_.epoch()));
-        console_.epochs_begin();
+        if (from_checkpoint_ && trainer_.epoch() == epochs())
+            console_.line("  complete after epoch " + std::to_string(trainer_.epoch()) +
+                          ": nothing is left to do");
+        else if (from_checkpoint_)
+            console_.line("  resumed after epoch " + std::to_string(trainer_.epoch()));
+        else if (options_.resume)
+            console_.line("  there is no checkpoint yet: begins from the beginning");
     }
 
-    void train_epoch(Index epochs) {
+    void train_epoch() {
         const Index number = trainer_.epoch() + 1;
         const double waited_before = communicator_.seconds_waited();
         const EpochResult result = trainer_.run_epoch([&](const StepResult& step) {
-            if (metrics_) metrics_->write(StepMetrics{number, step.step, step.loss});
-            console_.progress(number, epochs, step.step, trainer_.steps_per_epoch(), step.loss);
+            if (folder_) folder_->metrics().write(StepMetrics{number, step.step, step.loss});
+            console_.progress(number, epochs(), step.step, trainer_.steps_per_epoch(), step.loss);
         });
         const double waited = communicator_.seconds_waited() - waited_before;
         trainer_.recompute_running_averages();
@@ -145,22 +145,23 @@ class Run {
             .seconds = result.seconds,
             .samples_per_second = static_cast<double>(data_.train.size()) / result.seconds,
             .communication_seconds = waited};
-        if (metrics_) metrics_->write(metrics);
-        console_.epoch(metrics, epochs);
+        if (folder_) folder_->metrics().write(metrics);
+        console_.epoch(metrics, epochs());
     }
 
     void save() {
-        if (folder_) save_checkpoint(trainer_, folder_->checkpoint());
+        if (folder_) save_checkpoint(trainer_, folder_->checkpoint(), beside_);
     }
 
     const RunOptions& options_;
     const DatasetPair& data_;
     Communicator communicator_;
     Console console_;
+    Settings beside_;
+    bool from_checkpoint_;
+    std::optional<RunFolder> folder_;  // on rank 0; before the trainer, so that nobody else writes meanwhile
     Trainer<float> trainer_;
     std::vector<std::string> notes_;  // what there is to say about the initial weights
-    std::optional<RunFolder> folder_;
-    std::optional<MetricsWriter> metrics_;
 };
 
 }  // namespace
@@ -178,7 +179,7 @@ void train_command(const std::vector<std::string>& arguments) {
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
     const DatasetPair data = load_dataset(options.data);
-    auto common = resolved_settings(options);
+    auto common = common_settings(resolved_settings(options));
     common.emplace_back("test data", to_hex16(data.test.hash()));
     check_agreement(communicator, "the run", common);
     Run(options, data, communicator).train();

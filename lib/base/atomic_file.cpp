@@ -1,3 +1,5 @@
+#include "partial_file.hpp"
+
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 
@@ -40,18 +42,13 @@ std::filesystem::path folder_of(const std::filesystem::path& target) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
-    // O_EXCL alone makes the name ours, also against other hosts on a shared disk. mkstemp would do as well,
-    // but for the permissions: it ignores the umask, and the file could be read by its owner only.
-    constexpr int attempts = 1000;
-    const std::string stem =
-        std::string(".") + target_.filename().c_str() + "." + std::to_string(::getpid()) + ".";
-    for (int attempt = 0; attempt < attempts; ++attempt) {
-        temporary_ = folder_of(target_) / (stem + std::to_string(attempt) + ".partial");
-        descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor_ >= 0 || errno != EEXIST) break;
-    }
+    const std::string name = target_.filename().string();
+    PartialFile partial = make_partial_file(folder_of(target_), name);
+    temporary_ = std::move(partial.path);
+    descriptor_ = partial.descriptor;
     if (descriptor_ < 0) fail("cannot create a file in the folder of");
     pending_ = true;
+    remove_dead_partials(folder_of(target_), name, descriptor_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -70,10 +67,13 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::commit() {
     if (::fsync(descriptor_) != 0) fail("cannot flush");
-    // Network file systems may report a full disk no earlier than here.
-    if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot close");
+    // Network file systems may report a full disk no earlier than when a descriptor is closed. The other one
+    // keeps the lock until the file has its name, lest it be taken for a dead process's.
+    const int flushed = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
+    if (flushed < 0 || ::close(flushed) != 0) fail("cannot close");
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) fail("cannot put in place");
     pending_ = false;
+    ::close(std::exchange(descriptor_, -1));
 
     // The new name lives in the folder; without this a power cut may still bring the old file back.
     const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -86,15 +86,24 @@ void AtomicFile::commit() {
 }
 
 void AtomicFile::discard() noexcept {
-    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
     if (pending_) ::unlink(temporary_.c_str());
     pending_ = false;
+    if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
 }
 
 void AtomicFile::fail(std::string_view action) const {
     const int code = errno;
     throw FileError(std::string(action) + " " + target_.string() + ": " + std::strerror(code) + "; " +
                     std::string(hint_for(code)));
+}
+
+void remove_dead_partials(const std::filesystem::path& folder) {
+    // A file of our own is the clock, and shows that the folder may be written at all.
+    const PartialFile clock = make_partial_file(folder, "clock");
+    if (clock.descriptor < 0) return;
+    remove_dead_partials(folder, "", clock.descriptor);
+    ::unlink(clock.path.c_str());
+    ::close(clock.descriptor);
 }
 
 }  // namespace lockstep

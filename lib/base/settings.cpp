@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 
 namespace lockstep {
 namespace {
@@ -34,6 +35,18 @@ std::vector<SettingDifference> differences(const Settings& left, const Settings&
     for (const auto& [name, value] : right)
         if (find(left, name) == nullptr) found.push_back({name, not_set, value});
     return found;
+}
+
+std::string changes_text(const Settings& before, const Settings& now) {
+    std::vector<SettingDifference> changes = differences(before, now);
+    const auto in_both = [](const SettingDifference& one) {
+        return one.left != not_set && one.right != not_set;
+    };
+    if (std::ranges::any_of(changes, in_both)) std::erase_if(changes, std::not_fn(in_both));
+    std::string text;
+    for (const SettingDifference& one : changes)
+        text += (text.empty() ? "" : "; ") + one.name + " was " + one.left + ", and is " + one.right;
+    return text;
 }
 
 std::string serialize(const Settings& settings) {

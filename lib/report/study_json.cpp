@@ -36,6 +36,12 @@ Outcome read_outcome(const std::string& text) {
     throw FileError("unknown outcome '" + text + "'");
 }
 
+Json to_object(const Settings& settings) {
+    Json object = Json::object();
+    for (const auto& [name, value] : settings) object[name] = value;
+    return object;
+}
+
 Json to_object(const StudyEpoch& epoch) {
     return {{"epoch", epoch.epoch},
             {"train_loss", number(epoch.train_loss)},
@@ -74,7 +80,7 @@ Json to_object(const Combination& one) {
             {"seed", one.seed},
             {"outcome", to_string(one.outcome)},
             {"reason", one.reason},
-            {"description", one.description},
+            {"settings", to_object(one.settings)},
             {"fingerprint", one.fingerprint},
             {"ranks", one.ranks},
             {"seconds", number(one.seconds)},
@@ -93,7 +99,8 @@ Combination read_combination(const Json& object) {
     one.seed = object.at("seed").get<std::uint64_t>();
     one.outcome = read_outcome(object.at("outcome").get<std::string>());
     one.reason = object.at("reason").get<std::string>();
-    one.description = object.at("description").get<std::string>();
+    for (const auto& [name, value] : object.at("settings").items())
+        one.settings.emplace_back(name, value.get<std::string>());
     one.fingerprint = object.at("fingerprint").get<std::string>();
     one.ranks = object.at("ranks").get<int>();
     one.seconds = read_number(object.at("seconds"));
@@ -153,10 +160,9 @@ Combination combination_from_json(std::string_view text, const std::string& sour
 }
 
 std::string to_json(const Study& study) {
-    Json settings = Json::object(), combinations = Json::array();
-    for (const auto& [name, value] : study.settings) settings[name] = value;
+    Json combinations = Json::array();
     for (const Combination& one : study.combinations) combinations.push_back(to_object(one));
-    Json object = {{"settings", std::move(settings)},
+    Json object = {{"settings", to_object(study.settings)},
                    {"modes", study.modes},
                    {"batch_sizes", study.batch_sizes},
                    {"seeds", study.seeds},

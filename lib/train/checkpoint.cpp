@@ -39,11 +39,17 @@ Index count_of(const SafetensorsFile& file, const char* key) {
 }
 
 void check_same_run(const SafetensorsFile& file, const Settings& now) {
-    std::string found;
-    for (const SettingDifference& one : differences(parse_settings(metadata(file, settings_key)), now))
-        found += (found.empty() ? "" : "; ") + one.name + " was " + one.left + ", and is " + one.right;
-    if (!found.empty())
-        throw FileError(file.path().string() + ": belongs to a run with other settings: " + found);
+    const std::string changes = changes_text(parse_settings(metadata(file, settings_key)), now);
+    if (!changes.empty())
+        throw FileError(file.path().string() + ": belongs to a run with other settings: " + changes +
+                        ". Continue a run with what it began with, or begin a new one");
+}
+
+/// What the trainer's bits depend on, and then what the caller adds.
+Settings joined(const Settings& settings, const Settings& more) {
+    Settings all = settings;
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
 }
 
 }  // namespace
@@ -56,22 +62,22 @@ void save_weights(const Network<Scalar>& network, const std::filesystem::path& p
 }
 
 template <class Scalar>
-void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path) {
+void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
     SafetensorsWriter writer;
     add_weights(trainer.network(), writer);
     for (const auto& state : trainer.optimizer().state())
         writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
     add_signature(signature_of(trainer), writer);
-    writer.set_metadata(settings_key, serialize(trainer.settings()));
+    writer.set_metadata(settings_key, serialize(joined(trainer.settings(), more)));
     writer.set_metadata(epoch_key, std::to_string(trainer.epoch()));
     writer.set_metadata(optimizer_steps_key, std::to_string(trainer.optimizer().step_count()));
     writer.write(path);
 }
 
 template <class Scalar>
-void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path) {
+void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
     const SafetensorsFile file = SafetensorsFile::read(path);
-    check_same_run(file, trainer.settings());
+    check_same_run(file, joined(trainer.settings(), more));
     const Index epoch = count_of(file, epoch_key);
     const Index steps = count_of(file, optimizer_steps_key);
     // Into copies, as load_weights does: a file that fails half way must not leave half of it.
@@ -91,8 +97,10 @@ void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                  \
     template LOCKSTEP_EXPORT void save_weights(const Network<Scalar>&, const std::filesystem::path&); \
-    template LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>&, const std::filesystem::path&);    \
-    template LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>&, const std::filesystem::path&)
+    template LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>&, const std::filesystem::path&,     \
+                                                  const Settings&);                                   \
+    template LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>&, const std::filesystem::path&,     \
+                                                  const Settings&)
 
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);

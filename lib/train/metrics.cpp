@@ -124,9 +124,11 @@ MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index las
     for_each_line(path, [&](const std::string& text, const ParsedLine& line) {
         if (line.epoch_number() <= last_epoch) kept.append(text).append("\n");
     });
-    AtomicFile file(path);
-    file.write(kept);
-    file.commit();
+    if (kept.size() != std::filesystem::file_size(path)) {
+        AtomicFile file(path);
+        file.write(kept);
+        file.commit();
+    }
     return MetricsWriter(path);
 }
 

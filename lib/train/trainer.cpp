@@ -43,7 +43,7 @@ TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communi
     std::string fault;
     try {
         check(options, data, replicas);
-        settings = settings_of(options, data, communicator.size(), sizeof(Scalar));
+        settings = settings_of(options, describe(data), communicator.size(), sizeof(Scalar));
     } catch (const UsageError& error) {
         fault = error.what();
     }

@@ -9,12 +9,6 @@ std::string yes_or_no(bool value) {
     return value ? "yes" : "no";
 }
 
-/// "8000 samples of 28x28x1 in 10 classes, hash 0123456789abcdef"
-std::string text_of(const Dataset& data) {
-    return std::to_string(data.size()) + " samples of " + data.shape.to_string() + " in " +
-           std::to_string(data.classes) + " classes, hash " + to_hex16(data.hash());
-}
-
 void add(Settings& all, const OptimizerOptions& options) {
     all.emplace_back("optimizer", to_string(options.kind));
     if (options.kind == OptimizerKind::sgd) {
@@ -47,11 +41,16 @@ void add(Settings& all, const ScheduleOptions& options) {
 
 }  // namespace
 
-Settings settings_of(const TrainerOptions& options, const Dataset& data, int replicas,
+std::string describe(const Dataset& data) {
+    return std::to_string(data.size()) + " samples of " + data.shape.to_string() + " in " +
+           std::to_string(data.classes) + " classes, hash " + to_hex16(data.hash());
+}
+
+Settings settings_of(const TrainerOptions& options, const std::string& data, int replicas,
                      std::size_t scalar_bytes) {
     Settings all = {
         {"model", canonical_model(options.model)},
-        {"training data", text_of(data)},
+        {"training data", data},
         {"input", to_string(options.input)},
         {"augmentation crop", std::to_string(options.augmentation.crop_padding)},
         {"augmentation flip", yes_or_no(options.augmentation.horizontal_flip)},

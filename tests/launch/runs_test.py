@@ -133,7 +133,7 @@ class Resume(LauncherTest):
         self.expect_error("other settings", "train", "--resume", "--output", "whole", "--learning-rate", "0.5")
         self.expect_error("other settings", "train", "--resume", "--output", "whole", "--replicas", "12", ranks=[2])
         self.expect_error("--output", "train", "--resume", ranks=[2])
-        self.expect_error("cannot be read", "train", "--resume", "--output", "nowhere", ranks=[2])
+        self.expect_error("nothing to resume", "train", "--resume", "--output", "nowhere", ranks=[2])
 
     def test_from_a_damaged_checkpoint_is_an_error(self):
         checkpoint = self.whole / "checkpoint.safetensors"

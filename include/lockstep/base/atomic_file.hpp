@@ -14,9 +14,17 @@ namespace lockstep {
 ///
 /// Until then the target is untouched: a reader, or a run that resumes after a crash, sees the old file or
 /// the new one. Without a commit the destructor removes what was written.
+///
+/// A process that is killed leaves the file that it wrote, `.TARGET.….partial`; the next AtomicFile with that
+/// target removes it. The writer holds a lock on its file (flock), which the kernel releases with the
+/// process: a file of this host, since it was last started, is dead if its lock can be taken. The lock says
+/// less of another host, since some file systems keep locks within one, and nothing if there are none: such
+/// files are dead once nothing has been written to them for a day, by the file system's own clock. Process
+/// numbers decide nothing: another host, a container, or the same host later may use them again.
 class LOCKSTEP_EXPORT AtomicFile {
   public:
-    /// Creates the temporary file. Throws FileError where the folder is missing or may not be written.
+    /// Creates the temporary file, and removes those of the same target that belong to no living process.
+    /// Throws FileError where the folder is missing or may not be written.
     explicit AtomicFile(std::filesystem::path target);
     ~AtomicFile();
 
@@ -40,5 +48,9 @@ class LOCKSTEP_EXPORT AtomicFile {
     int descriptor_ = -1;
     bool pending_ = false;  // the temporary exists and is ours to remove
 };
+
+/// Removes what killed processes left of AtomicFiles in a folder, whatever their target: for the owner of a
+/// folder. A folder that cannot be written keeps what it holds.
+LOCKSTEP_EXPORT void remove_dead_partials(const std::filesystem::path& folder);
 
 }  // namespace lockstep

@@ -23,6 +23,11 @@ struct SettingDifference {
 /// What differs between two lists, in the order of `left`, then what only `right` has.
 LOCKSTEP_EXPORT std::vector<SettingDifference> differences(const Settings& left, const Settings& right);
 
+/// What has changed from one list to the other, for a message: "learning rate was 0.1, and is 0.5; …". Empty
+/// if nothing has. A name that only one list has is left out if another setting has changed, which is what
+/// brings it in: with another optimizer come its own parameters.
+LOCKSTEP_EXPORT std::string changes_text(const Settings& before, const Settings& now);
+
 /// One text that parse_settings reads back. Names and values may hold anything but the two separators, the
 /// control characters 0x1e and 0x1f, which are replaced by spaces.
 LOCKSTEP_EXPORT std::string serialize(const Settings& settings);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
 #include <lockstep/report/prediction.hpp>
 
@@ -71,7 +72,7 @@ struct LOCKSTEP_EXPORT Combination {
     std::uint64_t seed = 0;
     Outcome outcome = Outcome::finished;
     std::string reason;
-    std::string description;  ///< all settings that its bits depend on
+    Settings settings;  ///< all that its bits depend on
     std::vector<StudyEpoch> epochs;
     std::vector<LossPoint> losses;
     std::vector<NoisePoint> noise;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/train/trainer.hpp>
 
 #include <filesystem>
@@ -17,14 +18,17 @@ namespace lockstep {
 template <class Scalar>
 LOCKSTEP_EXPORT void save_weights(const Network<Scalar>& network, const std::filesystem::path& path);
 
-/// Writes everything that a continued run needs, and what the run depends on (trainer.settings()). Not
-/// collective.
+/// Writes everything that a continued run needs, and what the run depends on: trainer.settings(), and `more`,
+/// of which only the caller knows, such as the data that it is evaluated on. Not collective.
 template <class Scalar>
-LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path);
+LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path,
+                                     const Settings& more = {});
 
 /// Restores it. Not collective. Throws FileError if the file is damaged, of another model, or of a run that
-/// depended on something else: on other data, say. The text names what differs, then and now.
+/// depended on something else: on other data, say, or on another `more`. The text names what differs, then
+/// and now.
 template <class Scalar>
-LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path);
+LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path,
+                                     const Settings& more = {});
 
 }  // namespace lockstep

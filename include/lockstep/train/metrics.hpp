@@ -45,8 +45,8 @@ class LOCKSTEP_EXPORT MetricsWriter {
     static MetricsWriter start(const std::filesystem::path& path);
 
     /// Continues the file of a run whose last complete epoch is `last_epoch`: lines of later epochs, and a
-    /// last line torn by a crash, are dropped. A missing file is started. Throws FileError, naming the line,
-    /// where any other line is not one of a metrics file.
+    /// last line torn by a crash, are dropped; a file without such lines is not rewritten. A missing file is
+    /// started. Throws FileError, naming the line, if any other line is not one of a metrics file.
     static MetricsWriter resume(const std::filesystem::path& path, Index last_epoch);
 
     /// Allocates nothing after the first. Throws FileError where the disk is full.

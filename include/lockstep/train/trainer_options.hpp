@@ -39,11 +39,15 @@ struct TrainerOptions {
     GradientPath gradient_path = GradientPath::automatic;  ///< changes no bit
 };
 
+/// "8000 samples of 28x28x1 in 10 classes, hash 0123456789abcdef": equal texts are equal data. Reads all of
+/// it.
+LOCKSTEP_EXPORT std::string describe(const Dataset& data);
+
 /// Everything that the bits of a run depend on, options and data alike, by name: what ranks, and a run and
-/// its continuation, must have in common. `replicas` stands for options.replicas if that is not set,
-/// `scalar_bytes` is the size of the values trained. The number of epochs is among them only if the schedule
-/// asks for it. Throws UsageError if the model text cannot be read.
-LOCKSTEP_EXPORT Settings settings_of(const TrainerOptions& options, const Dataset& data, int replicas,
+/// its continuation, must have in common. `data` is describe(training data); `replicas` stands for
+/// options.replicas if that is not set, `scalar_bytes` is the size of the values trained. The number of
+/// epochs is among them only if the schedule asks for it. Throws UsageError if the model text cannot be read.
+LOCKSTEP_EXPORT Settings settings_of(const TrainerOptions& options, const std::string& data, int replicas,
                                      std::size_t scalar_bytes);
 
 }  // namespace lockstep

@@ -20,7 +20,7 @@ inline Combination sample_combination(const std::string& mode, Index batch_size,
     one.batch_size = batch_size;
     one.replicas = static_cast<int>(64 / batch_size);
     one.seed = seed;
-    one.description = "made up";
+    one.settings = {{"learning rate", "0.1"}, {"schedule", "constant"}};
     one.fingerprint = "0123456789abcdef";
     one.compute_seconds = 1e-3;
     one.communication_seconds = 1e-4;

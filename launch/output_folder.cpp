@@ -1,0 +1,83 @@
+#include "output_folder.hpp"
+
+#include <lockstep/base/atomic_file.hpp>
+#include <lockstep/base/error.hpp>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <thread>
+
+namespace lockstep::launch {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::chrono::seconds patience(3);
+constexpr std::chrono::milliseconds poll_interval(50);
+
+[[noreturn]] void fail_to_make(const fs::path& path, const std::error_code& error) {
+    throw FileError(path.string() + ": the output folder cannot be made: " + error.message());
+}
+
+}  // namespace
+
+FolderLock::FolderLock(const fs::path& folder) {
+    descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) return;  // a folder that cannot be listed: writing into it will say why
+    // A run that was killed may still be on its way out when it is resumed.
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        if (std::chrono::steady_clock::now() > end) {
+            ::close(descriptor_);
+            throw UsageError(folder.string() +
+                             ": another process is at work in this folder: wait until it has ended, or name "
+                             "another folder");
+        }
+        std::this_thread::sleep_for(poll_interval);
+    }
+}
+
+FolderLock::~FolderLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool is_there(const fs::path& path) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (status.type() == fs::file_type::none)
+        throw FileError(path.string() + ": cannot be looked at: " + error.message());
+    return fs::exists(status);
+}
+
+void make_folder(const fs::path& path) {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) fail_to_make(path, error);
+}
+
+fs::path make_fresh_folder(const std::string& name) {
+    make_folder("runs");
+    for (int number = 1;; ++number) {
+        const fs::path folder = fs::path("runs") / (number == 1 ? name : name + "-" + std::to_string(number));
+        std::error_code error;
+        if (fs::create_directory(folder, error)) return folder;
+        if (error && !is_there(folder)) fail_to_make(folder, error);
+    }
+}
+
+void write_if_changed(const fs::path& path, const std::string& text) {
+    std::ifstream stream(path, std::ios::binary);
+    if (stream && std::string(std::istreambuf_iterator<char>(stream), {}) == text) return;
+    AtomicFile file(path);
+    file.write(text);
+    file.commit();
+}
+
+}  // namespace lockstep::launch

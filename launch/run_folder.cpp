@@ -1,0 +1,158 @@
+#include "run_folder.hpp"
+
+#include <lockstep/base/atomic_file.hpp>
+#include <lockstep/base/error.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+namespace lockstep::launch {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class State {
+    nothing,
+    configured,  ///< config.cfg alone
+    begun,       ///< without a checkpoint
+    checkpointed,
+    only_metrics,
+    study,
+};
+
+fs::path config_path(const fs::path& folder) {
+    return folder / "config.cfg";
+}
+
+fs::path metrics_path(const fs::path& folder) {
+    return folder / "metrics.jsonl";
+}
+
+State state_of(const fs::path& folder) {
+    if (is_there(folder / "combinations")) return State::study;
+    if (is_there(checkpoint_path(folder))) return State::checkpointed;
+    const fs::path metrics = metrics_path(folder);
+    if (is_there(config_path(folder))) return is_there(metrics) ? State::begun : State::configured;
+    return is_there(metrics) ? State::only_metrics : State::nothing;
+}
+
+[[noreturn]] void refuse(const fs::path& folder, const std::string& why) {
+    throw UsageError(folder.string() + ": " + why);
+}
+
+/// The states in which neither a new run nor a resumed one may write.
+void check_is_for_runs(const fs::path& folder, State state) {
+    if (state == State::study) refuse(folder, "holds a study of lockstep compare: name another folder");
+    if (state == State::only_metrics)
+        refuse(folder,
+               "holds metrics.jsonl, but neither the config.cfg nor the checkpoint of its run: remove it, or "
+               "name another folder");
+}
+
+void check_is_new(const fs::path& folder) {
+    const State state = state_of(folder);
+    check_is_for_runs(folder, state);
+    if (state == State::checkpointed)
+        refuse(folder, "holds a run already: continue it with --resume, or name another folder");
+    if (state == State::begun)
+        refuse(folder,
+               "holds a run already, which has no checkpoint yet: begin it again with --resume, or name "
+               "another folder");
+}
+
+/// Makes metrics.jsonl, which must not be there: of two runs that begin at once, on two hosts say, one gets
+/// it.
+void claim(const fs::path& folder) {
+    const int descriptor =
+        ::open(metrics_path(folder).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (descriptor >= 0) {
+        ::close(descriptor);
+        return;
+    }
+    if (errno == EEXIST)
+        refuse(folder, "another run has begun in this folder at the same time: name another folder");
+    throw FileError(metrics_path(folder).string() +
+                    ": cannot be made: " + std::generic_category().message(errno));
+}
+
+/// Whether the file has lines of epochs after the last complete one.
+bool goes_beyond(const fs::path& metrics, Index complete_epochs) {
+    const Metrics lines = read_metrics(metrics);
+    return std::ranges::any_of(lines.steps, [&](const auto& one) { return one.epoch > complete_epochs; });
+}
+
+std::string fresh_name(const RunOptions& options) {
+    std::string name = options.data.name + "-" + options.trainer.batch_norm.to_string();
+    std::ranges::replace(name, ':', '-');
+    return name;
+}
+
+}  // namespace
+
+fs::path checkpoint_path(const fs::path& folder) {
+    return folder / "checkpoint.safetensors";
+}
+
+bool resumes_from_checkpoint(const fs::path& folder) {
+    const State state = state_of(folder);
+    check_is_for_runs(folder, state);
+    if (state == State::nothing) refuse(folder, no_run_to_resume);
+    return state == State::checkpointed;
+}
+
+RunFolder::RunFolder(const RunOptions& options) : options_(options), path_(options.output) {
+    if (path_.empty()) return;
+    // Who is at work there says more than what is there.
+    if (is_there(path_)) lock_.emplace(path_);
+    if (!options_.resume) check_is_new(path_);
+}
+
+void RunFolder::begin(Index complete_epochs) {
+    if (path_.empty())
+        path_ = make_fresh_folder(fresh_name(options_));
+    else if (!options_.resume)
+        make_folder(path_);
+    if (!lock_) lock_.emplace(path_);
+    const std::string config = configuration_text(resolved_settings(options_));
+    if (complete_epochs > 0)
+        go_on(config, complete_epochs);
+    else
+        begin_anew(config);
+    remove_dead_partials(path_);
+}
+
+void RunFolder::begin_anew(const std::string& config) {
+    if (options_.resume) {
+        write_if_changed(config_path(path_), config);
+    } else {
+        check_is_new(path_);  // again: now that others are locked out
+        AtomicFile file(config_path(path_));
+        file.write(config);
+        claim(path_);
+        try {
+            file.commit();
+        } catch (...) {
+            std::error_code ignored;
+            fs::remove(metrics_path(path_), ignored);
+            throw;
+        }
+    }
+    metrics_.emplace(MetricsWriter::start(metrics_path(path_)));
+}
+
+void RunFolder::go_on(const std::string& config, Index complete_epochs) {
+    const fs::path metrics = metrics_path(path_);
+    const bool complete = complete_epochs == options_.trainer.schedule.epochs;
+    // A complete run is looked at, not written, so that its folder may be read-only. First what may be
+    // refused for what it holds, then what is only written.
+    if (!complete || !is_there(metrics) || goes_beyond(metrics, complete_epochs))
+        metrics_.emplace(MetricsWriter::resume(metrics, complete_epochs));
+    write_if_changed(config_path(path_), config);
+}
+
+}  // namespace lockstep::launch
