@@ -64,7 +64,7 @@ std::vector<std::string> load_initial_weights(const RunOptions& run, const Input
         compare("bn-epsilon", shortest_text(signature->epsilon), shortest_text(run.trainer.epsilon),
                 run.epsilon_given, file.path(), notes);
         if (trained.kind() == input.kind() && trained != input)
-            notes.push_back(
+            notes.emplace_back(
                 "init-from: the weights were trained on inputs standardized by other data; this run "
                 "standardizes by its own");
     }
