@@ -13,6 +13,7 @@
 
 #include <mpi.h>
 
+#include <cmath>
 #include <iostream>
 
 namespace lockstep::launch {
@@ -86,18 +87,21 @@ void evaluate_file(const std::filesystem::path& path, const po::variables_map& v
                    const Communicator& communicator) {
     RunOptions options = to_run_options(values);
     const SafetensorsFile file = SafetensorsFile::read(path);
-    std::optional<ModelSignature> signature = read_signature(file);
+    const std::optional<ModelSignature> signature = read_signature(file);
     if (signature) take_over(*signature, FileAgainstOptions(file, values), options);
     const DatasetPair data = load_dataset(options.data);
-    if (!signature) signature = signature_from(options, data.train);
-    check_shape(*signature, data.test, path);
-    const LoadedModel<float> loaded = load_model<float>(file, *std::move(signature));
+    if (signature) check_shape(*signature, data.test, path);
+    const LoadedModel<float> loaded =
+        signature ? load_model<float>(file) : load_model<float>(file, signature_from(options, data.train));
 
     Settings common = settings_of(loaded.signature, options, path);
     common.emplace_back("fingerprint", to_hex16(fingerprint(*loaded.network)));
     common.emplace_back("test data", to_hex16(data.test.hash()));
     check_agreement(communicator, "what to evaluate", common);
     const Evaluation result = evaluate(*loaded.network, data.test, loaded.signature.input, communicator);
+    if (!std::isfinite(result.loss))
+        throw NumericalError(path.string() + ": its network gives values on data set " + options.data.name +
+                             " that are not finite: the training had diverged, or another input is meant");
     const Console console(communicator.rank() == 0);
     console.settings(settings_of(loaded.signature, options, path));
     for (const std::string& note : notes_on(loaded.report, path)) console.line("  " + note);

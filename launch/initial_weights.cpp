@@ -58,13 +58,15 @@ std::vector<std::string> load_initial_weights(const RunOptions& run, const Input
     const SafetensorsFile file = SafetensorsFile::read(run.init_from);
     std::vector<std::string> notes;
     if (const auto signature = read_signature(file)) {
+        if (signature->model != run.trainer.model && !run.init_partial)
+            notes.push_back("init-from: the weights were trained in another model: " + signature->model);
         const InputTransform& trained = signature->input;
         compare("input", to_string(trained.kind()), to_string(input.kind()), run.input_given, file.path(),
                 notes);
         compare("bn-epsilon", shortest_text(signature->epsilon), shortest_text(run.trainer.epsilon),
                 run.epsilon_given, file.path(), notes);
         if (trained.kind() == input.kind() && trained != input)
-            notes.push_back(
+            notes.emplace_back(
                 "init-from: the weights were trained on inputs standardized by other data; this run "
                 "standardizes by its own");
     }

@@ -16,8 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// The sub-folders that torchvision's data sets of this format make.
-constexpr const char* sub_folders[] = {"raw",        "MNIST/raw",  "FashionMNIST/raw",
-                                       "KMNIST/raw", "EMNIST/raw"};
+constexpr const char* sub_folders[] = {"raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw", "EMNIST/raw"};
 
 /// Files of one set in one folder; their names are prefix + part + "-images-idx3-ubyte" and so on.
 struct Set {
@@ -53,8 +52,7 @@ std::vector<Set> emnist_sets(const fs::path& folder) {
         if (has_data_file(folder, image_names(prefix + "train"))) prefixes.push_back(prefix);
     }
     std::ranges::sort(prefixes);  // folders are listed in any order
-    const auto repeated = std::ranges::unique(prefixes);
-    prefixes.erase(repeated.begin(), repeated.end());
+    prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
     std::vector<Set> sets;
     for (const std::string& prefix : prefixes) sets.push_back({folder, prefix, "test"});
     return sets;

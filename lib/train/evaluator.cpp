@@ -67,6 +67,10 @@ template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Communicator& communicator) {
     if (data.size() < 1) throw UsageError("evaluation needs at least one sample");
+    if (transform.shape() != data.shape || network.input_shape().size() != data.shape.size())
+        throw UsageError("the samples of data set '" + data.name + "' are " + data.shape.to_string() +
+                         ", but the input transform takes " + transform.shape().to_string() +
+                         ", and the network " + network.input_shape().to_string());
     if (network.output_shape().size() != data.classes)
         throw UsageError("the network has " + std::to_string(network.output_shape().size()) +
                          " outputs, but data set '" + data.name + "' has " + std::to_string(data.classes) +

@@ -127,10 +127,14 @@ void save_model(const Network<Scalar>& network, const ModelSignature& signature,
 
 template <class Scalar>
 LoadedModel<Scalar> load_model(const std::filesystem::path& path) {
-    const SafetensorsFile file = SafetensorsFile::read(path);
+    return load_model<Scalar>(SafetensorsFile::read(path));
+}
+
+template <class Scalar>
+LoadedModel<Scalar> load_model(const SafetensorsFile& file) {
     std::optional<ModelSignature> signature = read_signature(file);
     if (!signature)
-        throw FileError(path.string() +
+        throw FileError(file.path().string() +
                         ": does not say which model it is of: its metadata have no 'lockstep.model'");
     try {
         return load_model<Scalar>(file, *std::move(signature));
@@ -157,6 +161,7 @@ LoadedModel<Scalar> load_model(const SafetensorsFile& file, ModelSignature signa
     template LOCKSTEP_EXPORT void save_model(const Network<Scalar>&, const ModelSignature&,        \
                                              const std::filesystem::path&);                        \
     template LOCKSTEP_EXPORT LoadedModel<Scalar> load_model<Scalar>(const std::filesystem::path&); \
+    template LOCKSTEP_EXPORT LoadedModel<Scalar> load_model<Scalar>(const SafetensorsFile&);       \
     template LOCKSTEP_EXPORT LoadedModel<Scalar> load_model<Scalar>(const SafetensorsFile&, ModelSignature)
 
 LOCKSTEP_INSTANTIATE(float);

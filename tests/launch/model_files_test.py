@@ -1,4 +1,5 @@
 """Weights say what they belong to: what evaluation and training make of that."""
+import struct
 import unittest
 
 from launcher import (RANKS, LauncherTest, read_metadata, read_metrics, read_safetensors, write_idx_data,
@@ -63,6 +64,15 @@ class Evaluate(LauncherTest):
                               read_safetensors(self.folder / "run" / "model.safetensors"), metadata | {key: value})
             self.expect_error(["bad.safetensors", "metadata"], "evaluate", *self.data, "--weights", "bad.safetensors",
                               ranks=[2])
+
+    def test_weights_whose_network_gives_values_that_are_not_finite(self):
+        tensors = read_safetensors(self.folder / "run" / "model.safetensors")
+        kind, shape, values = tensors["4.weight"]
+        tensors["4.weight"] = (kind, shape, struct.pack("<f", 3e38) * (len(values) // 4))
+        write_safetensors(self.folder / "huge.safetensors", tensors,
+                          read_metadata(self.folder / "run" / "model.safetensors"))
+        self.expect_error(["huge.safetensors", "not finite"], "evaluate", "--data-dir", "data", "--weights",
+                          "huge.safetensors")
 
 
 class InitFrom(LauncherTest):

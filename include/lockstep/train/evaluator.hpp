@@ -20,8 +20,8 @@ struct Evaluation {
 };
 
 /// Collective. The samples are cut into chunks of a fixed size whose sums are added in order, so the result
-/// has the same bits on any number of ranks; the network itself communicates nothing. Instantiated for float
-/// and double.
+/// has the same bits on any number of ranks; the network itself communicates nothing. Throws UsageError if the
+/// data fit neither the transform nor the network, in shape or in classes. Instantiated for float and double.
 template <class Scalar>
 LOCKSTEP_EXPORT Evaluation evaluate(const Network<Scalar>& network, const Dataset& data,
                                     const InputTransform& transform, const Communicator& communicator);

@@ -64,6 +64,8 @@ struct LoadedModel {
 /// fit it. Instantiated for float and double.
 template <class Scalar>
 LOCKSTEP_EXPORT LoadedModel<Scalar> load_model(const std::filesystem::path& path);
+template <class Scalar>
+LOCKSTEP_EXPORT LoadedModel<Scalar> load_model(const SafetensorsFile& file);
 /// From weights that say nothing about themselves, and what the caller knows of them. Throws UsageError if
 /// the signature makes no sense, FileError if the weights do not fit it.
 template <class Scalar>

@@ -94,6 +94,18 @@ TEST(Evaluate, CountsManyClasses) {
     }
 }
 
+TEST(Evaluate, OfSamplesOfAnotherShapeIsAnError) {
+    const Communicator world(MPI_COMM_WORLD);
+    const Dataset data = noisy_columns(101);
+    const Trainer<float> trainer(small_options(4, "sync"), data, world);
+    for (const Index side : {5, 7}) {
+        const Dataset other = noisy_columns(20, 5, side);
+        EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), world), UsageError);
+        EXPECT_THROW(evaluate(trainer.network(), other, InputTransform(InputKind::unit, other), world),
+                     UsageError);
+    }
+}
+
 TEST(Evaluate, OfANetworkWithOtherClassesIsAnError) {
     const Dataset data = noisy_columns(101), other = noisy_columns(20, 4);
     const Communicator world(MPI_COMM_WORLD);
