@@ -160,13 +160,13 @@ TEST(TrainerAgreement, WhatACallerSetsOnOneRankAloneIsNamedAtTheNextEpoch) {
 TEST(TrainerAgreement, EqualSettingsAreEqualRunsAndOthersAreNot) {
     // What names the run: equal on all ranks, and another for each change.
     const Dataset data = noisy_columns(200);
-    std::set<std::string> seen{serialize(settings_of(usual(1), data, 1, sizeof(float)))};
+    std::set<std::string> seen{serialize(settings_of(usual(1), describe(data), 1, sizeof(float)))};
     for (const Change& change : changes()) {
         if (change.name == "gradient path" || change.name == "layers are separated by commas")
             continue;  // changes no bit; is no model
         TrainerOptions options = usual(1);
         change.apply(options);
-        EXPECT_TRUE(seen.insert(serialize(settings_of(options, data, 1, sizeof(float)))).second)
+        EXPECT_TRUE(seen.insert(serialize(settings_of(options, describe(data), 1, sizeof(float)))).second)
             << change.name;
     }
 }

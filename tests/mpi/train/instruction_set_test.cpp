@@ -26,7 +26,9 @@ TEST(InstructionSets, RanksOfDifferentMachinesComputeTheBitsOfTheNarrowest) {
     const InstructionSetAgreement agreed = agree_on_instruction_set(world);
     EXPECT_EQ(agreed.products, InstructionSet::portable);
     EXPECT_EQ(agreed.narrowed(), before != InstructionSet::portable && world.size() > 1);
-    if (agreed.narrowed()) EXPECT_EQ(agreed.narrowest_rank, last);
+    if (agreed.narrowed()) {
+        EXPECT_EQ(agreed.narrowest_rank, last);
+    }
     EXPECT_EQ(product_instruction_set(), InstructionSet::portable);
 
     const auto together = train<float>(options, data, world);
