@@ -51,7 +51,6 @@ foreach(definition IN LISTS MPI_CXX_COMPILE_DEFINITIONS)
   string(APPEND pkg_mpi_flags " -D${definition}")
 endforeach()
 list(JOIN MPI_CXX_LIBRARIES " " pkg_mpi_libraries)
-list(JOIN lockstep_instruction_set " " pkg_instruction_set)
 
 set(packages lockstep-norm)
 if(lockstep_builds_all)

@@ -63,9 +63,10 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
-# lockstep_add_instruction_sets(target name): the target's sources name_portable.cpp and, on x86-64, name_avx2.cpp and
-# name_avx512.cpp in the calling folder; which one runs is chosen at run time. Their flags come after -march=native, if
-# that is on, and win over it: what is portable is the same in every build.
+# lockstep_add_instruction_sets(target name [option...]): the target's sources name_portable.cpp and, on x86-64,
+# name_avx2.cpp and name_avx512.cpp in the calling folder, all with these options; which one runs is chosen at run time
+# (lib/simd/tables.hpp). Their flags come after -march=native, if that is on, and win over it: what is portable is the
+# same in every build.
 function(lockstep_add_instruction_sets target name)
   set(sets portable)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
@@ -78,7 +79,7 @@ function(lockstep_add_instruction_sets target name)
   foreach(set IN LISTS sets)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp)
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp
-      TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}}")
+      TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}};${ARGN}")
   endforeach()
 endfunction()
 

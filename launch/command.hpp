@@ -13,4 +13,7 @@ void compare_command(const std::vector<std::string>& arguments);
 /// The first argument says what to measure.
 void bench_command(const std::vector<std::string>& arguments);
 
+/// What this program is made of, in lines: its version, MPI, compiler, instruction sets. Not collective.
+std::string version_text();
+
 }  // namespace lockstep::launch

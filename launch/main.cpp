@@ -30,7 +30,9 @@ constexpr const char* usage =
     "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
     "\n"
-    "Each command prints its options with --help. A first run, on the built-in digits:\n"
+    "Each command prints its options with --help; lockstep --version says what it is made of. A first run, "
+    "on "
+    "the built-in digits:\n"
     "\n"
     "  mpirun -n 2 lockstep train --config configs/digits_mlp.cfg --bn sync\n";
 
@@ -52,6 +54,13 @@ void settle_instruction_set(const lockstep::Communicator& world) {
         agreed.narrowest_rank);
 }
 
+/// From the first rank alone.
+void print_once(const std::string& text) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0) std::fputs(text.c_str(), stdout);
+}
+
 void run(const std::vector<std::string>& words) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
@@ -64,12 +73,8 @@ void run(const std::vector<std::string>& words) {
     if (command == "evaluate") return evaluate_command(arguments);
     if (command == "compare") return compare_command(arguments);
     if (command == "bench") return bench_command(arguments);
-    if (command == "help" || command == "--help") {
-        int rank = 0;
-        MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-        if (rank == 0) std::fputs(usage, stdout);
-        return;
-    }
+    if (command == "help" || command == "--help") return print_once(usage);
+    if (command == "version" || command == "--version") return print_once(version_text());
     throw lockstep::UsageError(
         "'" + command +
         "' is no command; there are train, evaluate, compare and bench (see lockstep --help)");

@@ -65,13 +65,14 @@ Reduction parse_reduction(const std::string& text) {
 po::options_description data_options() {
     po::options_description group("Data");
     const DatasetOptions defaults;
-    group.add_options()("dataset", po::value<std::string>()->default_value(defaults.name),
-                        "digits (built in), mnist or cifar10")("data-dir", po::value<std::string>(),
-                                                               "folder of the data set's files")(
-        "train-samples", po::value<Index>(), "use only the first N training samples")(
-        "test-samples", po::value<Index>(), "use only the first N test samples")(
-        "classes", po::value<int>(), "how many classes (default: as many as the labels of the data set say)")(
-        "input", po::value<std::string>()->default_value("unit"),
+    auto add = group.add_options();
+    add("dataset", po::value<std::string>()->default_value(defaults.name),
+        "digits (built in), mnist or cifar10");
+    add("data-dir", po::value<std::string>(), "folder of the data set's files");
+    add("train-samples", po::value<Index>(), "use only the first N training samples");
+    add("test-samples", po::value<Index>(), "use only the first N test samples");
+    add("classes", po::value<int>(), "how many classes (default: as many as the labels of the data set say)");
+    add("input", po::value<std::string>()->default_value("unit"),
         "raw (0…255), unit (0…1), or standardized (training-set mean and deviation)");
     return group;
 }
@@ -79,20 +80,21 @@ po::options_description data_options() {
 po::options_description network_options() {
     po::options_description group("Network");
     const TrainerOptions defaults;
-    group.add_options()("model", po::value<std::string>()->default_value(defaults.model), "layers in order")(
-        "bn-epsilon", po::value<double>()->default_value(defaults.epsilon, to_text(defaults.epsilon)),
+    auto add = group.add_options();
+    add("model", po::value<std::string>()->default_value(defaults.model), "layers in order");
+    add("bn-epsilon", po::value<double>()->default_value(defaults.epsilon, to_text(defaults.epsilon)),
         "added to the variance");
     return group;
 }
 
 po::options_description statistics_options() {
     po::options_description group("Batch normalization");
-    group.add_options()(
-        "bn", po::value<std::string>()->default_value("sync"),
-        "whose values make the statistics: sync (all replicas), local (each replica's own), or group:K")(
-        "bn-momentum", po::value<std::string>()->default_value("0.1"),
-        "weight of the newest batch in the running averages, or cumulative")(
-        "precise-bn", po::value<Index>()->default_value(0),
+    auto add = group.add_options();
+    add("bn", po::value<std::string>()->default_value("sync"),
+        "whose values make the statistics: sync (all replicas), local (each replica's own), or group:K");
+    add("bn-momentum", po::value<std::string>()->default_value("0.1"),
+        "weight of the newest batch in the running averages, or cumulative");
+    add("precise-bn", po::value<Index>()->default_value(0),
         "recompute exact population statistics from so many batches before evaluating; 0 = off");
     return group;
 }
@@ -103,27 +105,28 @@ po::options_description optimization_options() {
     const auto number = [](double value) {
         return po::value<double>()->default_value(value, to_text(value));
     };
-    group.add_options()("replicas", po::value<int>(),
-                        "logical workers, at least one for each rank (default: the number of ranks)")(
-        "batch-size", po::value<Index>()->default_value(defaults.batch_size), "samples per replica and step")(
-        "epochs", po::value<Index>()->default_value(10), "passes over the training samples")(
-        "optimizer", po::value<std::string>()->default_value("sgd"), "sgd or adamw")(
-        "learning-rate", number(defaults.schedule.learning_rate), "full learning rate")(
-        "momentum", number(defaults.optimizer.momentum), "of sgd")(
-        "nesterov", po::value<std::string>()->default_value("false"), "true or false")(
-        "weight-decay", number(defaults.optimizer.weight_decay), "as torch.optim applies it")(
-        "decay", po::value<std::string>()->default_value("all"),
-        "what decays: all parameters, or only weights (of linear and convolution layers)")(
-        "schedule", po::value<std::string>()->default_value("constant"), "constant, cosine or step")(
-        "warmup-epochs", number(0), "epochs of linear warm-up")(
-        "augment-crop", po::value<Index>()->default_value(0), "random crops after padding by so many pixels")(
-        "augment-flip", po::value<std::string>()->default_value("false"),
-        "random horizontal flips: true or false")(
-        "seed", po::value<std::string>()->default_value(std::to_string(defaults.seed)),
-        "of everything that is random")("shuffle", po::value<std::string>()->default_value("true"),
-                                        "a new order each epoch: true or false")(
-        "init-from", po::value<std::string>(), "start from the weights in a .safetensors file")(
-        "init-partial", po::value<std::string>()->default_value("false"),
+    auto add = group.add_options();
+    add("replicas", po::value<int>(),
+        "logical workers, at least one for each rank (default: the number of ranks)");
+    add("batch-size", po::value<Index>()->default_value(defaults.batch_size), "samples per replica and step");
+    add("epochs", po::value<Index>()->default_value(10), "passes over the training samples");
+    add("optimizer", po::value<std::string>()->default_value("sgd"), "sgd or adamw");
+    add("learning-rate", number(defaults.schedule.learning_rate), "full learning rate");
+    add("momentum", number(defaults.optimizer.momentum), "of sgd");
+    add("nesterov", po::value<std::string>()->default_value("false"), "true or false");
+    add("weight-decay", number(defaults.optimizer.weight_decay), "as torch.optim applies it");
+    add("decay", po::value<std::string>()->default_value("all"),
+        "what decays: all parameters, or only weights (of linear and convolution layers)");
+    add("schedule", po::value<std::string>()->default_value("constant"), "constant, cosine or step");
+    add("warmup-epochs", number(0), "epochs of linear warm-up");
+    add("augment-crop", po::value<Index>()->default_value(0), "random crops after padding by so many pixels");
+    add("augment-flip", po::value<std::string>()->default_value("false"),
+        "random horizontal flips: true or false");
+    add("seed", po::value<std::string>()->default_value(std::to_string(defaults.seed)),
+        "of everything that is random");
+    add("shuffle", po::value<std::string>()->default_value("true"), "a new order each epoch: true or false");
+    add("init-from", po::value<std::string>(), "start from the weights in a .safetensors file");
+    add("init-partial", po::value<std::string>()->default_value("false"),
         "take what fits of them and say what does not: true or false");
     return group;
 }
@@ -131,17 +134,19 @@ po::options_description optimization_options() {
 po::options_description run_options() {
     po::options_description group("Run");
     const RunOptions defaults;
-    group.add_options()("config", po::value<std::string>(),
-                        "read options from a file; the command line overrides it")(
-        "output", po::value<std::string>(), "run folder (default: a new one in runs/)")(
-        "checkpoint-every", po::value<Index>()->default_value(defaults.checkpoint_every), "in epochs")(
-        "resume", po::bool_switch(),
+    auto add = group.add_options();
+    add("config", po::value<std::string>(), "read options from a file; the command line overrides it");
+    add("output", po::value<std::string>(), "run folder (default: a new one in runs/)");
+    add("checkpoint-every", po::value<Index>()->default_value(defaults.checkpoint_every), "in epochs");
+    add("resume", po::bool_switch(),
         "continue what the output folder holds, on any number of ranks; without a checkpoint, from the "
-        "beginning")("reduction", po::value<std::string>()->default_value("reproducible"),
-                     "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
-                     "(MPI_Allreduce)")(
-        "timeout", po::value<double>()->default_value(defaults.timeout_seconds, "300"),
-        "seconds that an exchange may wait for other ranks")("help", po::bool_switch(), "print this");
+        "beginning");
+    add("reduction", po::value<std::string>()->default_value("reproducible"),
+        "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
+        "(MPI_Allreduce)");
+    add("timeout", po::value<double>()->default_value(defaults.timeout_seconds, "300"),
+        "seconds that an exchange may wait for other ranks");
+    add("help", po::bool_switch(), "print this");
     return group;
 }
 

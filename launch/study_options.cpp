@@ -72,18 +72,20 @@ std::optional<double> positive(const po::variables_map& values, const char* name
 
 po::options_description study_options() {
     po::options_description group("Study");
-    group.add_options()("modes", po::value<std::string>()->default_value("local,group:4,sync"),
-                        "what to compare: local, sync, group:K")(
-        "batch-sizes", po::value<std::string>()->default_value("2,4,8,16,32"),
-        "samples per replica and step; the number of replicas follows")(
-        "seeds", po::value<std::string>()->default_value("1,2,3"), "one run with each")(
-        "global-batch", po::value<Index>()->default_value(64), "samples per step over all replicas")(
-        "running-averages", po::value<std::string>()->default_value("pooled"),
+    auto add = group.add_options();
+    add("modes", po::value<std::string>()->default_value("local,group:4,sync"),
+        "what to compare: local, sync, group:K");
+    add("batch-sizes", po::value<std::string>()->default_value("2,4,8,16,32"),
+        "samples per replica and step; the number of replicas follows");
+    add("seeds", po::value<std::string>()->default_value("1,2,3"), "one run with each");
+    add("global-batch", po::value<Index>()->default_value(64), "samples per step over all replicas");
+    add("running-averages", po::value<std::string>()->default_value("pooled"),
         "behind the test errors: pooled over all replicas, or only the first replica's; the report shows "
-        "both")("predict", po::value<std::string>(),
-                "numbers of ranks, such as 2,4,8,4096, at which to predict the time of a step")(
-        "latency", po::value<double>(), "of the network, in seconds (default: measured between the ranks)")(
-        "bandwidth", po::value<double>(),
+        "both");
+    add("predict", po::value<std::string>(),
+        "numbers of ranks, such as 2,4,8,4096, at which to predict the time of a step");
+    add("latency", po::value<double>(), "of the network, in seconds (default: measured between the ranks)");
+    add("bandwidth", po::value<double>(),
         "of the network, in bytes per second (default: measured between the ranks)");
     return group;
 }

@@ -12,7 +12,7 @@
 #define LOCKSTEP_LOCKSTEP_H
 
 /* NOLINTBEGIN(modernize-*, readability-identifier-naming): this is C. */
-#include <lockstep/base/export.hpp>
+#include <lockstep/base/visibility.h>
 
 #include <mpi.h>
 #include <stdint.h>

@@ -1,3 +1,4 @@
+#include "../simd/elementwise.hpp"
 #include "communicator_state.hpp"
 
 #include <lockstep/comm/agreement.hpp>
@@ -142,7 +143,7 @@ void NodeSum<Scalar>::add_chunk(Index begin, Index end) {
                 root ? result_ + begin
                      : partial_sums_.data() + static_cast<Index>(top - 1) * chunk_values<Scalar>;
             const Scalar *const left = stack_[top - 1], *const right = stack_[top];
-            for (Index k = 0; k < end - begin; ++k) into[k] = left[k] + right[k];
+            elementwise<Scalar>().add(into, left, right, end - begin);
             stack_[top - 1] = into;
         }
     }

@@ -1,3 +1,4 @@
+#include "../simd/elementwise.hpp"
 #include "communicator_state.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -40,12 +41,6 @@ int tag_of(int sum, int stage) {
 template <class Scalar>
 constexpr MPI_Datatype mpi_type() {
     return std::is_same_v<Scalar, float> ? MPI_FLOAT : MPI_DOUBLE;
-}
-
-/// result = left + right; result may be either.
-template <class Scalar>
-void add(Scalar* result, const Scalar* left, const Scalar* right, Index count) {
-    for (Index i = 0; i < count; ++i) result[i] = left[i] + right[i];
 }
 
 }  // namespace
@@ -149,7 +144,8 @@ void ReplicaSum<Scalar>::start() {
     requests_.clear();
     request_ranks_.clear();
     if (options_.reduction == Reduction::fast) {
-        for (std::size_t k = 1; k < cover_.size(); ++k) add(cover_[0], cover_[0], cover_[k], count_);
+        for (std::size_t k = 1; k < cover_.size(); ++k)
+            elementwise<Scalar>().add(cover_[0], cover_[0], cover_[k], count_);
         communicator_.check(
             MPI_Iallreduce(MPI_IN_PLACE, cover_[0], static_cast<int>(count_), mpi_type<Scalar>(), MPI_SUM,
                            communicator_.handle(), next_request(anybody)),
@@ -199,7 +195,7 @@ void ReplicaSum<Scalar>::finish_tree() {
             // The last sum of all goes where the result is wanted; nothing there is needed any more.
             const bool root = i + 1 == top_.nodes() && merges == 1;
             Scalar* const into = root ? result : stack_[top - 1];
-            add(into, stack_[top - 1], stack_[top], mine.size());
+            elementwise<Scalar>().add(into, stack_[top - 1], stack_[top], mine.size());
             stack_[top - 1] = into;
         }
     }

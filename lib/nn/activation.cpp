@@ -1,3 +1,5 @@
+#include "../simd/elementwise.hpp"
+
 #include <lockstep/nn/activation.hpp>
 
 namespace lockstep {
@@ -17,19 +19,16 @@ void Relu<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
 
 template <class Scalar>
 void Relu<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
-    // Written so that a NaN stays one: a diverged run must not look like dead units.
-    for (Index i = 0; i < x.size(); ++i) z.data[i] = x.data[i] < 0 ? Scalar(0) : x.data[i];
+    elementwise<Scalar>().rectify(x.data, z.data, x.size());
 }
 
 template <class Scalar>
 void Relu<Scalar>::backward(const BackwardPass& pass) {
     if (done_before_) return;
     for (std::size_t r = 0; r < pass.dz.size(); ++r) {
-        const Scalar* const z = pass.z[r].data;
-        const Scalar* const dz = pass.dz[r].data;
+        const auto& dz = pass.dz[r];
         Scalar* const dx = pass.dx[r].data;
-        if (dx == nullptr) continue;
-        for (Index i = 0; i < pass.dz[r].size(); ++i) dx[i] = z[i] > 0 ? dz[i] : Scalar(0);
+        if (dx != nullptr) elementwise<Scalar>().rectify_gradient(pass.z[r].data, dz.data, dx, dz.size());
     }
 }
 

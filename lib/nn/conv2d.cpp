@@ -1,3 +1,4 @@
+#include "../simd/elementwise.hpp"
 #include "correlation.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -39,6 +40,7 @@ template <class Scalar>
 Conv2d<Scalar>::Conv2d(Shape input, Conv2dOptions options)
     : Layer<Scalar>(input, lockstep::output_shape(input, options)),
       options_(options),
+      convolutions_(lockstep::convolutions<Scalar>()),
       row_phases_(phases(input.height, options.kernel_height, options.stride, options.pad)),
       column_phases_(phases(input.width, options.kernel_width, options.stride, options.pad)) {}
 
@@ -86,7 +88,7 @@ void Conv2d<Scalar>::reserve(int, Index) {
     space.output_gradient.values.assign(
         static_cast<std::size_t>(space.output_gradient.height * space.output_gradient.width * z.channels),
         Scalar(0));
-    const Index outputs = padded_channels<Scalar>(z.channels), inputs = padded_channels<Scalar>(x.channels);
+    const Index outputs = convolutions_.padded(z.channels), inputs = convolutions_.padded(x.channels);
     if (outputs != z.channels)
         space.aligned_output_gradient.assign(static_cast<std::size_t>(z.pixels() * outputs), Scalar(0));
     space.turned_weight.assign(static_cast<std::size_t>((top + 1) * (left + 1) * z.channels * inputs),
@@ -98,7 +100,7 @@ void Conv2d<Scalar>::reserve(int, Index) {
 template <class Scalar>
 void Conv2d<Scalar>::prepare(ForwardSpace& space) const {
     const Shape& x = this->input_shape();
-    const Index outputs = padded_channels<Scalar>(options_.outputs);
+    const Index outputs = convolutions_.padded(options_.outputs);
     space.image.height = x.height + 2 * options_.pad;
     space.image.width = x.width + 2 * options_.pad;
     if (options_.pad > 0)
@@ -152,7 +154,7 @@ Windows image_windows(const Shape& image, Index width, const Shape& output, cons
 template <class Scalar>
 void Conv2d<Scalar>::convolve(const Tensor<const Scalar>& x, const Tensor<Scalar>& z,
                               ForwardSpace& space) const {
-    const Index outputs = options_.outputs, padded_outputs = padded_channels<Scalar>(outputs);
+    const Index outputs = options_.outputs, padded_outputs = convolutions_.padded(outputs);
     const Scalar* weight = weight_;
     if (padded_outputs != outputs) {
         copy_rows(weight_values(), outputs, weight_, outputs, space.weight.data(), padded_outputs);
@@ -162,13 +164,13 @@ void Conv2d<Scalar>::convolve(const Tensor<const Scalar>& x, const Tensor<Scalar
     const Windows windows =
         image_windows(this->input_shape(), space.image.width, this->output_shape(), options_, outputs);
     for (Index sample = 0; sample < x.batch; ++sample)
-        correlate(windows, padded_image(x.data + sample * x.shape.size(), space.image), weight,
-                  space.bias.data(), outputs, z.data + sample * z.shape.size());
+        convolutions_.correlate(windows, padded_image(x.data + sample * x.shape.size(), space.image), weight,
+                                space.bias.data(), outputs, z.data + sample * z.shape.size());
 }
 
 template <class Scalar>
 void Conv2d<Scalar>::backward(const BackwardPass& pass) {
-    const Index outputs = options_.outputs, padded_outputs = padded_channels<Scalar>(outputs);
+    const Index outputs = options_.outputs, padded_outputs = convolutions_.padded(outputs);
     for (int r = 0; r < pass.gradients.hosted(); ++r) {
         const auto i = static_cast<std::size_t>(r);
         add_weight_gradients(pass.x[i], pass.dz[i]);
@@ -185,7 +187,7 @@ void Conv2d<Scalar>::backward(const BackwardPass& pass) {
 
 template <class Scalar>
 void Conv2d<Scalar>::add_weight_gradients(const Tensor<const Scalar>& x, const Tensor<const Scalar>& dz) {
-    const Index outputs = options_.outputs, padded_outputs = padded_channels<Scalar>(outputs);
+    const Index outputs = options_.outputs, padded_outputs = convolutions_.padded(outputs);
     BackwardSpace& space = backward_space_;
     std::ranges::fill(space.weight_sums, Scalar(0));
     const Windows windows = image_windows(this->input_shape(), forward_space_.image.width,
@@ -197,17 +199,15 @@ void Conv2d<Scalar>::add_weight_gradients(const Tensor<const Scalar>& x, const T
                       padded_outputs);
             gradient = space.aligned_output_gradient.data();
         }
-        add_weight_gradient(windows, padded_image(x.data + sample * x.shape.size(), forward_space_.image),
-                            gradient, outputs, space.weight_sums.data());
+        convolutions_.add_weight_gradient(
+            windows, padded_image(x.data + sample * x.shape.size(), forward_space_.image), gradient, outputs,
+            space.weight_sums.data());
     }
 }
 
 template <class Scalar>
 void Conv2d<Scalar>::write_bias_gradient(const Tensor<const Scalar>& dz, Scalar* gradient) const {
-    const Index outputs = options_.outputs;
-    std::fill_n(gradient, outputs, Scalar(0));
-    for (Index pixel = 0; pixel < dz.columns(); ++pixel)
-        for (Index c = 0; c < outputs; ++c) gradient[c] += dz.data[pixel * outputs + c];
+    elementwise<Scalar>().sum_rows(dz.data, gradient, dz.columns(), options_.outputs);
 }
 
 /// Row q = first + pad of the padded image meets kernel row k in output row (q − k)/stride, where that
@@ -234,7 +234,7 @@ auto Conv2d<Scalar>::phases(Index input, Index kernel, Index stride, Index pad) 
 template <class Scalar>
 void Conv2d<Scalar>::turn_weights(const Phase& rows, const Phase& columns) {
     const Index inputs = this->input_shape().channels, outputs = options_.outputs;
-    const Index padded_inputs = padded_channels<Scalar>(inputs);
+    const Index padded_inputs = convolutions_.padded(inputs);
     Scalar* turned = backward_space_.turned_weight.data();
     for (Index i = 0; i < rows.taps; ++i)
         for (Index j = 0; j < columns.taps; ++j) {
@@ -270,11 +270,12 @@ void Conv2d<Scalar>::write_input_gradient(const Tensor<const Scalar>& dz, const 
                 copy_rows(dz.shape.height, dz.shape.width * outputs, dz.data + sample * dz.shape.size(),
                           dz.shape.width * outputs,
                           space.output_gradient.values.data() + top * row + left * outputs, row);
-                correlate(windows,
-                          space.output_gradient.values.data() + rows.first_window * row +
-                              columns.first_window * outputs,
-                          space.turned_weight.data(), space.zeros.data(), x.channels,
-                          dx.data + sample * x.size() + (rows.first * x.width + columns.first) * x.channels);
+                convolutions_.correlate(
+                    windows,
+                    space.output_gradient.values.data() + rows.first_window * row +
+                        columns.first_window * outputs,
+                    space.turned_weight.data(), space.zeros.data(), x.channels,
+                    dx.data + sample * x.size() + (rows.first * x.width + columns.first) * x.channels);
             }
         }
 }

@@ -1,8 +1,22 @@
-#include "matrix_view.hpp"
-
 #include <lockstep/nn/flatten.hpp>
 
+#include <algorithm>
+
 namespace lockstep {
+namespace {
+
+/// to[column][row] = from[row][column], in tiles whose rows stay in the nearest cache on either side.
+template <class Scalar>
+void transpose(const Scalar* from, Scalar* to, Index rows, Index columns) {
+    constexpr Index side = 16;
+    for (Index top = 0; top < rows; top += side)
+        for (Index left = 0; left < columns; left += side)
+            for (Index column = left; column < std::min(left + side, columns); ++column)
+                for (Index row = top; row < std::min(top + side, rows); ++row)
+                    to[column * rows + row] = from[row * columns + column];
+}
+
+}  // namespace
 
 template <class Scalar>
 void Flatten<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
@@ -14,8 +28,7 @@ void Flatten<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>&
     if (x.data == z.data) return;
     const Index channels = this->input_shape().channels, pixels = this->input_shape().pixels();
     for (Index sample = 0; sample < x.batch; ++sample)
-        view(z.data + sample * channels * pixels, pixels, channels) =
-            view(x.data + sample * channels * pixels, channels, pixels).transpose();
+        transpose(x.data + sample * channels * pixels, z.data + sample * channels * pixels, pixels, channels);
 }
 
 template <class Scalar>
@@ -26,8 +39,8 @@ void Flatten<Scalar>::backward(const BackwardPass& pass) {
         const auto& dx = pass.dx[r];
         if (dx.data == nullptr || dx.data == dz.data) continue;
         for (Index sample = 0; sample < dz.batch; ++sample)
-            view(dx.data + sample * channels * pixels, channels, pixels) =
-                view(dz.data + sample * channels * pixels, pixels, channels).transpose();
+            transpose(dz.data + sample * channels * pixels, dx.data + sample * channels * pixels, channels,
+                      pixels);
     }
 }
 

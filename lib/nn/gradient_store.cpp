@@ -1,3 +1,5 @@
+#include "../simd/elementwise.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/gradient_store.hpp>
 
@@ -25,7 +27,7 @@ void GradientStore<Scalar>::push(int i, Index begin, Index end) {
     for (int merges = plan_.merges_after(i); merges > 0; --merges, --top) {
         Scalar* const left = slots_[top - 1];
         const Scalar* const right = slots_[top];
-        for (Index k = begin; k < end; ++k) left[k] += right[k];
+        elementwise<Scalar>().add(left + begin, left + begin, right + begin, end - begin);
     }
 }
 

@@ -1,3 +1,4 @@
+#include "../simd/elementwise.hpp"
 #include "dense_products.hpp"
 
 #include <lockstep/base/random.hpp>
@@ -42,8 +43,7 @@ void Linear<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
 template <class Scalar>
 void Linear<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     dense_products<Scalar>().output(weight_, x.data, z.data, {inputs(), outputs(), x.batch});
-    for (Index sample = 0; sample < z.batch; ++sample)
-        for (Index c = 0; c < outputs(); ++c) z.data[sample * outputs() + c] += bias_[c];
+    elementwise<Scalar>().add_to_rows(z.data, bias_, z.batch, outputs());
 }
 
 template <class Scalar>
@@ -54,10 +54,7 @@ void Linear<Scalar>::backward(const BackwardPass& pass) {
         const auto& dz = pass.dz[static_cast<std::size_t>(r)];
         products.weight_gradient(x.data, dz.data, pass.gradients.leaf(r, weight_offset_),
                                  {inputs(), outputs(), x.batch});
-        Scalar* const bias_gradient = pass.gradients.leaf(r, bias_offset_);
-        std::fill_n(bias_gradient, outputs(), Scalar(0));
-        for (Index sample = 0; sample < dz.batch; ++sample)
-            for (Index c = 0; c < outputs(); ++c) bias_gradient[c] += dz.data[sample * outputs() + c];
+        elementwise<Scalar>().sum_rows(dz.data, pass.gradients.leaf(r, bias_offset_), dz.batch, outputs());
         pass.gradients.push(r, weight_offset_, bias_offset_ + outputs());
     }
     this->report_ready(pass);

@@ -1,64 +1,13 @@
+#include "../simd/elementwise.hpp"
+#include "pooling_loops.hpp"
+#include "window_pixels.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/pooling.hpp>
 
 #include <algorithm>
-#include <cmath>
 
 namespace lockstep {
-namespace {
-
-/// Calls visit(input value, output value, number in the window) for every pixel of every window that lies in
-/// the image; the values are those of channel 0. Windows come row by row, and so do the pixels in each.
-template <class Visit>
-void for_each_window_pixel(const Shape& input, const Shape& output, const PoolOptions& options, Index batch,
-                           Visit visit) {
-    for (Index sample = 0, to = 0; sample < batch; ++sample)
-        for (Index row = 0; row < output.height; ++row)
-            for (Index column = 0; column < output.width; ++column, to += output.channels)
-                for (Index i = 0; i < options.kernel_height; ++i) {
-                    const Index y = row * options.stride + i - options.pad;
-                    if (y < 0 || y >= input.height) continue;
-                    for (Index j = 0; j < options.kernel_width; ++j) {
-                        const Index x = column * options.stride + j - options.pad;
-                        if (x < 0 || x >= input.width) continue;
-                        visit(((sample * input.height + y) * input.width + x) * input.channels, to,
-                              i * options.kernel_width + j);
-                    }
-                }
-}
-
-/// Calls take(candidate, largest so far, output value, number in the window, first) for every pixel of every
-/// window; the first of a window is the one that the others have to beat.
-template <class Scalar, class Take>
-void max_pool(const Tensor<const Scalar>& x, const Tensor<Scalar>& z, const PoolOptions& options, Take take) {
-    Index started = -1;  // the output whose window has been entered
-    for_each_window_pixel(x.shape, z.shape, options, x.batch, [&](Index from, Index to, Index number) {
-        take(x.data + from, z.data + to, to, number, to != started);
-        started = to;
-    });
-}
-
-/// dx += dz where `number` has won. The arrays do not overlap; told so, the compiler vectorizes the loop.
-template <class Scalar>
-void add_where_won(const std::uint16_t* __restrict winner, std::uint16_t number, const Scalar* __restrict dz,
-                   Scalar* __restrict dx, Index channels) {
-    for (Index c = 0; c < channels; ++c) dx[c] += winner[c] == number ? dz[c] : Scalar(0);
-}
-
-/// Lets a candidate win where it is larger than the largest so far, or the first that is not a number: a
-/// diverged run must show, as it does in PyTorch.
-template <class Scalar>
-void challenge(const Scalar* __restrict candidate, std::uint16_t number, Scalar* __restrict largest,
-               std::uint16_t* __restrict winner, Index channels) {
-    for (Index c = 0; c < channels; ++c) {
-        const bool wins = !(candidate[c] <= largest[c]) & !std::isnan(largest[c]);
-        largest[c] = wins ? candidate[c] : largest[c];
-        winner[c] = wins ? number : winner[c];
-    }
-}
-
-}  // namespace
-
 Shape pooled_shape(const Shape& input, const PoolOptions& options) {
     if (options.kernel_height < 1 || options.kernel_width < 1 || options.stride < 1 || options.pad < 0)
         throw UsageError("pooling: window and stride must be at least 1 and the pad at least 0");
@@ -81,47 +30,25 @@ void MaxPool<Scalar>::reserve(int replicas, Index batch) {
 
 template <class Scalar>
 void MaxPool<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    const Index channels = this->input_shape().channels;
     for (std::size_t r = 0; r < x.size(); ++r)
-        max_pool(x[r], z[r], options_,
-                 [&](const Scalar* candidate, Scalar* largest, Index to, Index number, bool first) {
-                     std::uint16_t* const winner = winners_[r].data() + to;
-                     const auto position = static_cast<std::uint16_t>(number);
-                     if (first) {
-                         std::copy_n(candidate, channels, largest);
-                         std::fill_n(winner, channels, position);
-                         return;
-                     }
-                     challenge(candidate, position, largest, winner, channels);
-                 });
+        pooling_loops<Scalar>().maximum({x[r].shape, z[r].shape, options_, x[r].batch}, x[r].data, z[r].data,
+                                        winners_[r].data());
 }
 
 template <class Scalar>
 void MaxPool<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
-    const Index channels = this->input_shape().channels;
-    max_pool(x, z, options_, [&](const Scalar* candidate, Scalar* largest, Index, Index, bool first) {
-        if (first) {
-            std::copy_n(candidate, channels, largest);
-            return;
-        }
-        for (Index c = 0; c < channels; ++c)
-            largest[c] = !(candidate[c] <= largest[c]) && !std::isnan(largest[c]) ? candidate[c] : largest[c];
-    });
+    pooling_loops<Scalar>().maximum({x.shape, z.shape, options_, x.batch}, x.data, z.data, nullptr);
 }
 
 template <class Scalar>
 void MaxPool<Scalar>::backward(const BackwardPass& pass) {
-    const Index channels = this->input_shape().channels;
     for (std::size_t r = 0; r < pass.dz.size(); ++r) {
         const auto& dz = pass.dz[r];
         const auto& dx = pass.dx[r];
         if (dx.data == nullptr) continue;
         std::fill_n(dx.data, dx.size(), Scalar(0));
-        for_each_window_pixel(dx.shape, dz.shape, options_, dz.batch,
-                              [&](Index from, Index to, Index number) {
-                                  add_where_won(winners_[r].data() + to, static_cast<std::uint16_t>(number),
-                                                dz.data + to, dx.data + from, channels);
-                              });
+        pooling_loops<Scalar>().add_to_winners({dx.shape, dz.shape, options_, dz.batch}, winners_[r].data(),
+                                               dz.data, dx.data);
     }
 }
 
@@ -135,7 +62,7 @@ void AveragePool<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scal
     const Index channels = this->input_shape().channels;
     std::fill_n(z.data, z.size(), Scalar(0));
     for_each_window_pixel(x.shape, z.shape, options_, x.batch, [&](Index from, Index to, Index) {
-        for (Index c = 0; c < channels; ++c) z.data[to + c] += x.data[from + c];
+        elementwise<Scalar>().add(z.data + to, z.data + to, x.data + from, channels);
     });
     const auto scale = Scalar(1) / static_cast<Scalar>(options_.kernel_height * options_.kernel_width);
     for (Index i = 0; i < z.size(); ++i) z.data[i] *= scale;
@@ -167,9 +94,7 @@ void GlobalAveragePool<Scalar>::infer(const Tensor<const Scalar>& x, const Tenso
     const auto scale = Scalar(1) / static_cast<Scalar>(pixels);
     for (Index sample = 0; sample < x.batch; ++sample) {
         Scalar* const mean = z.data + sample * channels;
-        std::fill_n(mean, channels, Scalar(0));
-        for (Index pixel = sample * pixels; pixel < (sample + 1) * pixels; ++pixel)
-            for (Index c = 0; c < channels; ++c) mean[c] += x.data[pixel * channels + c];
+        elementwise<Scalar>().sum_rows(x.data + sample * pixels * channels, mean, pixels, channels);
         for (Index c = 0; c < channels; ++c) mean[c] *= scale;
     }
 }

@@ -1,3 +1,5 @@
+#include "../simd/elementwise.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/residual.hpp>
 
@@ -9,7 +11,7 @@ namespace {
 /// to = a + b, value by value; to may be either.
 template <class Scalar>
 void add(const Scalar* a, const Scalar* b, Scalar* to, Index size) {
-    for (Index i = 0; i < size; ++i) to[i] = a[i] + b[i];
+    elementwise<Scalar>().add(to, a, b, size);
 }
 
 }  // namespace

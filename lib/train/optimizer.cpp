@@ -1,3 +1,5 @@
+#include "optimizer_loops.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/optimizer.hpp>
 
@@ -16,6 +18,11 @@ void require(bool holds, std::string_view option, std::string_view condition, do
 
 bool is_fraction(double value) {
     return value >= 0 && value < 1;
+}
+
+template <class Scalar>
+const OptimizerLoops<Scalar>& loops() {
+    return table_for<OptimizerLoops<Scalar>>(active_instruction_set());
 }
 
 }  // namespace
@@ -114,30 +121,20 @@ template <class Scalar>
 void Optimizer<Scalar>::step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients,
                                  double learning_rate) {
     const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
-    for (Index i = segment.begin; i < segment.end; ++i) {
-        parameters[i] -= rate * (gradients[i] + decay * parameters[i]);
-    }
+    loops<Scalar>().sgd(rate, decay, parameters + segment.begin, gradients + segment.begin,
+                        segment.end - segment.begin);
 }
 
 template <class Scalar>
 void Optimizer<Scalar>::step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients,
                                       double learning_rate) {
-    const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
-    const auto momentum = static_cast<Scalar>(options_.momentum);
+    const MomentumFactors<Scalar> factors{static_cast<Scalar>(learning_rate),
+                                          static_cast<Scalar>(segment.weight_decay),
+                                          static_cast<Scalar>(options_.momentum)};
     // The first step needs no case of its own: momentum·0 + g is the g that PyTorch starts the buffer with.
-    Scalar* const buffer = first_.data();
-    if (options_.nesterov) {
-        for (Index i = segment.begin; i < segment.end; ++i) {
-            const Scalar gradient = gradients[i] + decay * parameters[i];
-            buffer[i] = momentum * buffer[i] + gradient;
-            parameters[i] -= rate * (gradient + momentum * buffer[i]);
-        }
-    } else {
-        for (Index i = segment.begin; i < segment.end; ++i) {
-            buffer[i] = momentum * buffer[i] + (gradients[i] + decay * parameters[i]);
-            parameters[i] -= rate * buffer[i];
-        }
-    }
+    const auto step = options_.nesterov ? loops<Scalar>().nesterov : loops<Scalar>().momentum;
+    step(factors, parameters + segment.begin, gradients + segment.begin, first_.data() + segment.begin,
+         segment.end - segment.begin);
 }
 
 template <class Scalar>
@@ -145,21 +142,18 @@ void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, c
                                    double learning_rate) {
     // Whatever is one number per step is computed in double, as PyTorch does, and only then narrowed.
     const auto count = static_cast<double>(step_count_);
-    const auto rate = static_cast<Scalar>(learning_rate / (1 - std::pow(options_.beta1, count)));
-    const auto root_correction = static_cast<Scalar>(std::sqrt(1 - std::pow(options_.beta2, count)));
-    const auto kept = static_cast<Scalar>(1 - learning_rate * segment.weight_decay);
-    const auto beta1 = static_cast<Scalar>(options_.beta1), rest1 = static_cast<Scalar>(1 - options_.beta1);
-    const auto beta2 = static_cast<Scalar>(options_.beta2), rest2 = static_cast<Scalar>(1 - options_.beta2);
-    const auto epsilon = static_cast<Scalar>(options_.epsilon);
-    Scalar* const average = first_.data();
-    Scalar* const average_square = second_.data();
-    for (Index i = segment.begin; i < segment.end; ++i) {
-        const Scalar gradient = gradients[i];
-        average[i] = beta1 * average[i] + rest1 * gradient;
-        average_square[i] = beta2 * average_square[i] + rest2 * gradient * gradient;
-        const Scalar denominator = std::sqrt(average_square[i]) / root_correction + epsilon;
-        parameters[i] = kept * parameters[i] - rate * (average[i] / denominator);
-    }
+    const AdamwFactors<Scalar> factors{
+        .rate = static_cast<Scalar>(learning_rate / (1 - std::pow(options_.beta1, count))),
+        .root_correction = static_cast<Scalar>(std::sqrt(1 - std::pow(options_.beta2, count))),
+        .kept = static_cast<Scalar>(1 - learning_rate * segment.weight_decay),
+        .beta1 = static_cast<Scalar>(options_.beta1),
+        .rest1 = static_cast<Scalar>(1 - options_.beta1),
+        .beta2 = static_cast<Scalar>(options_.beta2),
+        .rest2 = static_cast<Scalar>(1 - options_.beta2),
+        .epsilon = static_cast<Scalar>(options_.epsilon)};
+    loops<Scalar>().adamw(factors, parameters + segment.begin, gradients + segment.begin,
+                          first_.data() + segment.begin, second_.data() + segment.begin,
+                          segment.end - segment.begin);
 }
 
 template <class Scalar>

@@ -1,8 +1,6 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/safetensors.hpp>
 
-#include <Eigen/Core>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -12,6 +10,31 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little,
               "the arrays of the file are copied as they lie there");
+
+/// IEEE 754 binary16: 1 sign bit, 5 bits of exponent, 10 of mantissa.
+struct Float16 {
+    std::uint16_t bits;
+
+    explicit operator float() const {
+        const std::uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 0x1fu,
+                            mantissa = bits & 0x3ffu;
+        if (exponent == 0) {  // no leading 1: a multiple of the least such number, 2^-24
+            const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+            return sign != 0 ? -magnitude : magnitude;
+        }
+        const std::uint32_t widened = exponent == 0x1f ? 0xffu : exponent + (127 - 15);  // infinite or NaN
+        return std::bit_cast<float>(sign | widened << 23 | mantissa << 13);
+    }
+    explicit operator double() const { return static_cast<float>(*this); }
+};
+
+/// The upper half of a float.
+struct BFloat16 {
+    std::uint16_t bits;
+
+    explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+    explicit operator double() const { return static_cast<float>(*this); }
+};
 
 /// memcpy, because neither the start of the data nor an array in it need be aligned.
 template <class Stored, class Scalar>
@@ -139,9 +162,9 @@ void SafetensorsFile::copy_floating(std::string_view name, std::span<const Index
     const TensorEntry& entry = checked(name, expected_shape, values.size());
     switch (entry.type) {
         case DataType::float16:
-            return convert<Eigen::half>(entry.bytes, values);
+            return convert<Float16>(entry.bytes, values);
         case DataType::bfloat16:
-            return convert<Eigen::bfloat16>(entry.bytes, values);
+            return convert<BFloat16>(entry.bytes, values);
         case DataType::float32:
             return convert<float>(entry.bytes, values);
         case DataType::float64:

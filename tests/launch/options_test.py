@@ -1,7 +1,25 @@
 """Options, models and modes that make no sense end in one clear line on any number of ranks."""
+import os
 import unittest
 
 from launcher import ANY_DIGITS, QUICK, SMALL_MODEL, TIME_FACTOR, LauncherTest
+
+
+class Version(LauncherTest):
+    def test_what_it_is_made_of(self):
+        for word in ("--version", "version"):
+            result = self.succeed(2, word)
+            self.assertRegex(result.lines[0], r"^lockstep \d+\.\d+\.\d+$")
+            self.assertEqual(len(result.lines), 4, result)  # once, not once a rank
+            for line, pattern in zip(result.lines[1:], (r"^MPI: .+, standard \d\.\d$", r"^compiler: .+ \d+\.\d+.*, \w+$",
+                                                        r"^instruction sets: +portable.*; in use: (\w+) \(kernels\), "
+                                                        r"(\w+) \(products\)$")):
+                self.assertRegex(line, pattern)
+
+    def test_the_instruction_sets_in_use(self):
+        os.environ["LOCKSTEP_INSTRUCTION_SET"] = "portable"
+        self.addCleanup(os.environ.pop, "LOCKSTEP_INSTRUCTION_SET")
+        self.assertIn("in use: portable (kernels), portable (products)", self.succeed(1, "--version").out)
 
 
 class Words(LauncherTest):

@@ -4,6 +4,8 @@
 /// Every communicator here is a duplicate of our own, so none of these can meet a tag of the caller's.
 #pragma once
 
+#include <lockstep/base/export.hpp>
+
 #include <array>
 #include <cstddef>
 

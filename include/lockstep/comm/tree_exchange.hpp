@@ -91,8 +91,8 @@ class LOCKSTEP_EXPORT TreeExchange {
     TreeMerge merge_;
     FoldPlan leaves_;
     bool crosses_ranks_ = false;
-    AlignedVector<std::byte>
-        message_;  // label, then the slots: what is summed here is sent from where it lies
+    // Label, then the slots: what is summed here is sent from where it lies.
+    AlignedVector<std::byte> message_;
     std::vector<Stage> stages_;
     std::size_t stage_ = 0;  // the one at hand
     bool stage_sent_ = false;

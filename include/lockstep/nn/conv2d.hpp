@@ -1,5 +1,6 @@
-/// Convolution of images: z(y, x, o) = b[o] + Σ over i, j, c of x(y·stride + i − pad, x·stride + j − pad,
-/// c)·W[i][j][c][o].
+/// Convolution of images:
+///
+///     z(y, x, o) = b[o] + Σ over i, j, c of x(y·stride + i − pad, x·stride + j − pad, c)·W[i][j][c][o]
 ///
 /// Backward: dW and db are sums over pixels of the same products; dx is a convolution of dz with W turned
 /// around, one for each remainder of the position divided by the stride.
@@ -17,6 +18,9 @@ struct Conv2dOptions {
     Index pad = 0;  ///< zeros on each side
     bool bias = true;
 };
+
+template <class Scalar>
+struct Convolutions;
 
 /// W lies in memory as [height][width][in][out], for the inner loops; in files it is PyTorch's
 /// [out][in][height][width]. He initialization: W ~ N(0, 2/(height·width·in)), b = 0.
@@ -78,6 +82,7 @@ class LOCKSTEP_EXPORT Conv2d final : public Layer<Scalar> {
     static std::vector<Phase> phases(Index input, Index kernel, Index stride, Index pad);
 
     Conv2dOptions options_;
+    const Convolutions<Scalar>& convolutions_;  // one set for the layer's life: its spaces are as wide
     std::vector<Phase> row_phases_, column_phases_;
     Index weight_offset_ = 0, bias_offset_ = 0;
     Scalar* weight_ = nullptr;  // [height][width][in][out]

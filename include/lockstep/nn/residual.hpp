@@ -5,8 +5,10 @@
 /// batch norm. A relu after the sum is a layer of its own. In PyTorch's terms:
 ///
 ///     class Residual(torch.nn.Module):
-///         def __init__(self, body, shortcut=None): super().__init__(); self.body, self.shortcut = body,
-///         shortcut def forward(self, x): return self.body(x) + (self.shortcut(x) if self.shortcut else x)
+///         def __init__(self, body, shortcut=None):
+///             super().__init__(); self.body, self.shortcut = body, shortcut
+///         def forward(self, x):
+///             return self.body(x) + (self.shortcut(x) if self.shortcut else x)
 ///
 /// with body and shortcut each a torch.nn.Sequential: "3.body.0.weight", "3.shortcut.0.weight".
 #pragma once

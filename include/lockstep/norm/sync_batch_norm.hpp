@@ -92,11 +92,11 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     void backward(std::span<const BackwardSlice<Scalar>> slices, const BatchMoments& saved,
                   const std::function<void(int)>& written = {});
 
-    // --- training, while something else is computed
-    // --------------------------------------------------------------- begin_… computes this rank's sums and
-    // sends them; end_… awaits the others' and writes z or dx. In between all arguments (and the array of
-    // slices) must stay where they are. One pass of a layer at a time may be under way; several layers'
-    // passes may, and end in any order.
+    // --- training, while something else is computed ---
+    //
+    // begin_… computes this rank's sums and sends them; end_… awaits the others' and writes z or dx. In between
+    // all arguments (and the array of slices) must stay where they are. One pass of a layer at a time may be
+    // under way; several layers' passes may, and end in any order.
 
     void begin_forward(const Scalar* x, Scalar* z, const BatchShape& shape, BatchMoments& saved);
     void begin_forward(std::span<const ForwardSlice<Scalar>> slices, BatchMoments& saved);

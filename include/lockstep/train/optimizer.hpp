@@ -3,9 +3,12 @@
 /// The update rules are exactly those of torch.optim.SGD and torch.optim.AdamW. With parameter p, gradient g,
 /// learning rate η and weight decay λ (0 outside the ranges that decay), step number t = 1, 2, …:
 ///
-///     sgd     g ← g + λp;  b ← μb + g (b starts at 0);  p ← p − η·b            (Nesterov: p ← p − η·(g +
-///     μb)) adamw   p ← p − ηλp;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
-///             p ← p − η/(1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + ε)       (Loshchilov and Hutter, arXiv:1711.05101)
+///     sgd     g ← g + λp;  b ← μb + g (b starts at 0)
+///             p ← p − η·b, or with Nesterov p ← p − η·(g + μb)
+///     adamw   p ← p − ηλp;  m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²
+///             p ← p − η/(1−β₁ᵗ) · m / (√v / √(1−β₂ᵗ) + ε)
+///
+/// (adamw: Loshchilov and Hutter, arXiv:1711.05101)
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>

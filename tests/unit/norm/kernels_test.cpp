@@ -10,9 +10,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ostream>
 #include <span>
 #include <string>
-#include <tuple>
 #include <vector>
 
 namespace lockstep {
@@ -151,13 +151,24 @@ void expect_reference(Pass<Scalar>& pass) {
     EXPECT_EQ(own.x, dx);
 }
 
-using Layout = std::tuple<Index, Index, Index, ChannelOrder>;  // channels, batch, spatial, order
+struct Layout {
+    Index channels, batch, spatial;
+    ChannelOrder order;
 
-std::string name_of(const ::testing::TestParamInfo<Layout>& layout) {
-    const auto [channels, batch, spatial, order] = layout.param;
-    std::string name = std::to_string(channels);
-    for (const Index extent : {batch, spatial}) name.append("x").append(std::to_string(extent));
-    return name.append(order == ChannelOrder::last ? "_last" : "_first");
+    friend void PrintTo(const Layout& layout, std::ostream* out) {
+        *out << layout.channels << "x" << layout.batch << "x" << layout.spatial
+             << (layout.order == ChannelOrder::last ? "_last" : "_first");
+    }
+};
+
+std::vector<Layout> every_layout() {
+    std::vector<Layout> layouts;
+    for (const Index channels : {1, 3, 17, 300})
+        for (const Index batch : {1, 2, 29})
+            for (const Index spatial : {1, 5, 49})
+                for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first})
+                    layouts.push_back({channels, batch, spatial, order});
+    return layouts;
 }
 
 class EveryLayout : public ::testing::TestWithParam<Layout> {};
@@ -174,13 +185,26 @@ TEST_P(EveryLayout, DoubleIsWithin1em10OfTheReference) {
     expect_reference(pass);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, EveryLayout,
-                         ::testing::Combine(::testing::Values(1, 3, 17, 300), ::testing::Values(1, 2, 29),
-                                            ::testing::Values(1, 5, 49),
-                                            ::testing::Values(ChannelOrder::last, ChannelOrder::first)),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(Layouts, EveryLayout, ::testing::ValuesIn(every_layout()),
+                         ::testing::PrintToStringParamName());
 
-using Place = std::tuple<double, double>;  // mean, deviation
+struct Place {
+    double mean, deviation;
+
+    friend void PrintTo(const Place& place, std::ostream* out) {
+        *out << "mean " << place.mean << ", deviation " << place.deviation;
+    }
+};
+
+/// A test's name may have letters, digits and underscores only.
+std::string name_of(const ::testing::TestParamInfo<Place>& place) {
+    std::string name = ::testing::PrintToString(place.param);
+    std::erase_if(name, [](char c) { return c == ',' || c == '+'; });
+    std::ranges::replace(name, '-', 'm');
+    std::ranges::replace(name, '.', 'p');
+    std::ranges::replace(name, ' ', '_');
+    return name;
+}
 
 class HardPlace : public ::testing::TestWithParam<Place> {};
 
@@ -197,7 +221,8 @@ TEST_P(HardPlace, MeanFarAboveTheDeviationLosesNothing) {
 INSTANTIATE_TEST_SUITE_P(MeanAndDeviation, HardPlace,
                          ::testing::Values(Place{1e4, 1e-2}, Place{1e6, 1.0}, Place{-1e3, 1e-3},
                                            Place{1e-3, 1e-9}, Place{0.0, 1e-6}, Place{1e5, 0.5},
-                                           Place{0.0, 1e6}));
+                                           Place{0.0, 1e6}),
+                         name_of);
 
 TEST(Kernels, ConstantChannelGivesBetaAndFiniteGradients) {
     for (const ChannelOrder order : {ChannelOrder::last, ChannelOrder::first}) {

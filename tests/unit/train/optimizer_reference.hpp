@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <ostream>
 
 namespace lockstep::test {
 
@@ -21,6 +22,8 @@ struct OptimizerReference {
     double weight_decay;
     const char* decay;
     ReferenceParameters result;
+
+    friend void PrintTo(const OptimizerReference& reference, std::ostream* out) { *out << reference.name; }
 };
 
 inline constexpr std::array<OptimizerReference, 10> optimizer_references{{

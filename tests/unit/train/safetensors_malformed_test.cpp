@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct Malformed {
     const char* name;
     std::string content;
     std::string message;  // a part of what the error must say
+
+    friend void PrintTo(const Malformed& file, std::ostream* out) { *out << file.name; }
 };
 
 /// A file of 8 bytes of data whose only tensor "x" has this entry.

@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET avx2
+#include "correlation_impl.hpp"

@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET portable
+#include "correlation_impl.hpp"

@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET portable
+#include "pooling_loops_impl.hpp"

@@ -1,0 +1,33 @@
+/// Loops over flat arrays, for the widest instruction set that may be used: the same bits on each.
+///
+/// For float and double.
+#pragma once
+
+#include "tables.hpp"
+
+#include <lockstep/base/shape.hpp>
+
+namespace lockstep {
+
+template <class Scalar>
+struct Elementwise {
+    /// result = left + right; result may be either.
+    void (*add)(Scalar* result, const Scalar* left, const Scalar* right, Index count);
+    /// z = max(0, x); a NaN stays one. z may be x.
+    void (*rectify)(const Scalar* x, Scalar* z, Index count);
+    /// dx = dz if z is positive, else 0. dx may be dz.
+    void (*rectify_gradient)(const Scalar* z, const Scalar* dz, Scalar* dx, Index count);
+    /// z[row][c] += bias[c]
+    void (*add_to_rows)(Scalar* z, const Scalar* bias, Index rows, Index columns);
+    /// sums[c] = Σ over rows, in order, of dz[row][c]
+    void (*sum_rows)(const Scalar* dz, Scalar* sums, Index rows, Index columns);
+};
+
+LOCKSTEP_DECLARE_TABLES(Elementwise<float>);
+LOCKSTEP_DECLARE_TABLES(Elementwise<double>);
+
+/// Those for active_instruction_set().
+template <class Scalar>
+const Elementwise<Scalar>& elementwise();
+
+}  // namespace lockstep

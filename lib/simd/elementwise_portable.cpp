@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET portable
+#include "elementwise_impl.hpp"

@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET portable
+#include "optimizer_loops_impl.hpp"
