@@ -51,6 +51,7 @@ FolderLock::~FolderLock() {
 bool is_there(const fs::path& path) {
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
+    if (error == std::errc::filename_too_long) return false;  // nothing can be called so
     if (status.type() == fs::file_type::none)
         throw FileError(path.string() + ": cannot be looked at: " + error.message());
     return fs::exists(status);
@@ -65,7 +66,7 @@ void make_folder(const fs::path& path) {
 fs::path make_fresh_folder(const std::string& name) {
     make_folder("runs");
     for (int number = 1;; ++number) {
-        const fs::path folder = fs::path("runs") / (number == 1 ? name : name + "-" + std::to_string(number));
+        fs::path folder = fs::path("runs") / (number == 1 ? name : name + "-" + std::to_string(number));
         std::error_code error;
         if (fs::create_directory(folder, error)) return folder;
         if (error && !is_there(folder)) fail_to_make(folder, error);
@@ -73,8 +74,11 @@ fs::path make_fresh_folder(const std::string& name) {
 }
 
 void write_if_changed(const fs::path& path, const std::string& text) {
-    std::ifstream stream(path, std::ios::binary);
-    if (stream && std::string(std::istreambuf_iterator<char>(stream), {}) == text) return;
+    std::error_code error;
+    if (fs::is_regular_file(path, error)) {
+        std::ifstream stream(path, std::ios::binary);
+        if (stream && std::string(std::istreambuf_iterator<char>(stream), {}) == text) return;
+    }
     AtomicFile file(path);
     file.write(text);
     file.commit();

@@ -127,21 +127,10 @@ void RunFolder::begin(Index complete_epochs) {
 }
 
 void RunFolder::begin_anew(const std::string& config) {
-    if (options_.resume) {
-        write_if_changed(config_path(path_), config);
-    } else {
-        check_is_new(path_);  // again: now that others are locked out
-        AtomicFile file(config_path(path_));
-        file.write(config);
-        claim(path_);
-        try {
-            file.commit();
-        } catch (...) {
-            std::error_code ignored;
-            fs::remove(metrics_path(path_), ignored);
-            throw;
-        }
-    }
+    if (!options_.resume) check_is_new(path_);  // again: now that others are locked out
+    // Before metrics.jsonl: a process killed between the two leaves a folder that any command goes on with.
+    write_if_changed(config_path(path_), config);
+    if (!options_.resume) claim(path_);
     metrics_.emplace(MetricsWriter::start(metrics_path(path_)));
 }
 

@@ -122,5 +122,22 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
     EXPECT_THROW(load_checkpoint(adamw, folder / "checkpoint"), FileError);
 }
 
+TEST(Resume, WithAnotherOfWhatOnlyTheCallerKnowsIsAnError) {
+    const Dataset data = noisy_columns(101);
+    const Communicator world(MPI_COMM_WORLD);
+    const SharedFolder folder;
+    Trainer<float> trainer(five_epochs("sync", OptimizerKind::sgd), data, world);
+    if (world.rank() == 0) save_checkpoint(trainer, folder / "checkpoint", {{"test data", "these"}});
+    SharedFolder::barrier();
+    load_checkpoint(trainer, folder / "checkpoint", {{"test data", "these"}});
+    const auto refusal = [&](const Settings& more) {
+        return lockstep::testing::error_of<FileError>(
+            [&] { load_checkpoint(trainer, folder / "checkpoint", more); });
+    };
+    EXPECT_TRUE(
+        lockstep::testing::contains(refusal({{"test data", "those"}}), "test data was these, and is those"));
+    EXPECT_TRUE(lockstep::testing::contains(refusal({}), "test data was these, and is (not set)"));
+}
+
 }  // namespace
 }  // namespace lockstep::test

@@ -150,6 +150,22 @@ TEST(Metrics, ALastLineMayBeTornAnywhere) {
     }
 }
 
+TEST(Metrics, AFileThatNeedsNoCutIsNotRewritten) {
+    const ScratchFolder folder;
+    {
+        auto writer = MetricsWriter::start(folder / "metrics.jsonl");
+        write_epochs(writer, 1, 2);
+    }
+    const std::string before = read_text(folder / "metrics.jsonl");
+    std::filesystem::create_hard_link(folder / "metrics.jsonl", folder / "same");
+    MetricsWriter::resume(folder / "metrics.jsonl", 2);
+    EXPECT_TRUE(std::filesystem::equivalent(folder / "metrics.jsonl", folder / "same"));
+    EXPECT_EQ(read_text(folder / "metrics.jsonl"), before);
+    MetricsWriter::resume(folder / "metrics.jsonl", 1);
+    EXPECT_FALSE(std::filesystem::equivalent(folder / "metrics.jsonl", folder / "same"));
+    EXPECT_EQ(read_text(folder / "same"), before);
+}
+
 TEST(Metrics, ResumingWithoutAFileStartsOne) {
     const ScratchFolder folder;
     auto writer = MetricsWriter::resume(folder / "metrics.jsonl", 7);
