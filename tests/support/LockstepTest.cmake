@@ -30,6 +30,7 @@ function(lockstep_add_unit_test name)
   math(EXPR seconds "180 * ${lockstep_time_factor}")
   gtest_discover_tests(${name}
     TEST_PREFIX ${name}.
+    NO_PRETTY_VALUES  # each set of parameters has a name already, without "# GetParam() = …" behind it
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${seconds} LABELS unit)
