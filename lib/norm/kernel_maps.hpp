@@ -4,8 +4,8 @@
 /// caches. Results that no cache holds are streamed past them.
 #pragma once
 
-#include "kernel_layout.hpp"
 #include "../simd/vector_pack.hpp"
+#include "kernel_layout.hpp"
 
 namespace lockstep::LOCKSTEP_SET {
 

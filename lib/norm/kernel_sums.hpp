@@ -12,8 +12,8 @@
 /// 10¹⁸ apart.)
 #pragma once
 
-#include "kernel_layout.hpp"
 #include "../simd/vector_pack.hpp"
+#include "kernel_layout.hpp"
 
 namespace lockstep::LOCKSTEP_SET {
 

@@ -3,11 +3,11 @@
 /// that another source could pick up: no inline function of the standard library is called.
 #pragma once
 
+#include "../simd/vector_pack.hpp"
 #include "kernel_layout.hpp"
 #include "kernel_maps.hpp"
 #include "kernel_sums.hpp"
 #include "kernel_table.hpp"
-#include "../simd/vector_pack.hpp"
 
 namespace lockstep::LOCKSTEP_SET {
 namespace {

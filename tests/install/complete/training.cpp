@@ -19,5 +19,6 @@ int main(int argc, char** argv) {
     lockstep::Trainer<float> trainer(options, digits, comm);
     trainer.run_epoch({});
     if (comm.rank() == 0)
-        std::printf("fingerprint: %s\n", lockstep::to_hex16(lockstep::fingerprint(trainer.network())).c_str());
+        std::printf("fingerprint: %s\n",
+                    lockstep::to_hex16(lockstep::fingerprint(trainer.network())).c_str());
 }
