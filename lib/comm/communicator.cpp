@@ -28,14 +28,14 @@ constexpr int notice_bytes = 1024;
 class ErrorsReturn {
   public:
     ErrorsReturn() {
-        for (std::size_t i = 0; i < communicators.size(); ++i) {
-            MPI_Comm_get_errhandler(communicators[i], &before_[i]);
-            MPI_Comm_set_errhandler(communicators[i], MPI_ERRORS_RETURN);
+        for (std::size_t i = 0; i < communicators_.size(); ++i) {
+            MPI_Comm_get_errhandler(communicators_[i], &before_[i]);
+            MPI_Comm_set_errhandler(communicators_[i], MPI_ERRORS_RETURN);
         }
     }
     ~ErrorsReturn() {
-        for (std::size_t i = 0; i < communicators.size(); ++i) {
-            MPI_Comm_set_errhandler(communicators[i], before_[i]);
+        for (std::size_t i = 0; i < communicators_.size(); ++i) {
+            MPI_Comm_set_errhandler(communicators_[i], before_[i]);
             MPI_Errhandler_free(&before_[i]);
         }
     }
@@ -43,7 +43,7 @@ class ErrorsReturn {
     ErrorsReturn& operator=(const ErrorsReturn&) = delete;
 
   private:
-    const std::array<MPI_Comm, 2> communicators{MPI_COMM_WORLD, MPI_COMM_SELF};
+    const std::array<MPI_Comm, 2> communicators_{MPI_COMM_WORLD, MPI_COMM_SELF};
     std::array<MPI_Errhandler, 2> before_{};
 };
 

@@ -56,6 +56,7 @@ std::filesystem::path find_data_file(const std::vector<std::filesystem::path>& f
         for (const std::string& name : all)
             if (const auto found = look_at(folder, name)) return *found;
     std::vector<std::string> places;
+    places.reserve(folders.size());
     for (const std::filesystem::path& folder : folders) places.push_back(folder.string());
     throw FileError((folders.front() / names.front()).string() + ": there is no such file; tried were " +
                     joined(all) + " in " + joined(places) + "; check the data directory");

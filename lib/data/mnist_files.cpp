@@ -54,6 +54,7 @@ std::vector<Set> emnist_sets(const fs::path& folder) {
     std::ranges::sort(prefixes);  // folders are listed in any order
     prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
     std::vector<Set> sets;
+    sets.reserve(prefixes.size());
     for (const std::string& prefix : prefixes) sets.push_back({folder, prefix, "test"});
     return sets;
 }

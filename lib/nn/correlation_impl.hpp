@@ -13,6 +13,7 @@
 namespace lockstep::LOCKSTEP_SET {
 namespace {
 
+// NOLINTBEGIN(misc-definitions-in-headers): one source for each namespace includes this
 // Of 32 registers with AVX-512 and on ARM, else of 16.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int accumulators = 24;
@@ -28,6 +29,7 @@ using Vector = Pack<Scalar, lanes<Scalar>>;
 /// Vectors of channels that are worked on together, and how many windows' values (or pixels) beside them.
 constexpr int most_vectors = 2;
 constexpr int most_beside = accumulators / most_vectors;
+// NOLINTEND(misc-definitions-in-headers)
 
 /// Everything that a tile needs; which part of it is up to the pointers.
 template <class Scalar>

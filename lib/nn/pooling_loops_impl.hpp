@@ -7,6 +7,7 @@
 namespace lockstep::LOCKSTEP_SET {
 namespace {
 
+// NOLINTBEGIN(misc-redundant-expression): x == x asks whether x is a number.
 /// Lets a candidate win where it is larger than the largest so far, or the first that is not a number. The arrays do
 /// not overlap; told so, the compiler vectorizes the loop.
 template <class Scalar>
@@ -26,6 +27,8 @@ void challenge(const Scalar* __restrict candidate, Scalar* __restrict largest, I
         largest[c] = wins ? candidate[c] : largest[c];
     }
 }
+
+// NOLINTEND(misc-redundant-expression)
 
 template <class Scalar>
 void maximum(const PoolExtents& e, const Scalar* x, Scalar* z, std::uint16_t* winners) {

@@ -137,8 +137,8 @@ InstructionSet product_instruction_set() {
 }
 
 void limit_instruction_set(InstructionSet widest) {
+    product_choice().limit(widest);  // first: products are never wider than kernels
     kernel_choice().limit(widest);
-    product_choice().limit(widest);
 }
 
 void limit_product_instruction_set(InstructionSet widest) {
