@@ -46,8 +46,8 @@ void convert(std::span<const std::byte> bytes, std::span<Scalar> values) {
         for (Scalar& value : values) {
             Stored stored;
             std::memcpy(&stored, source, sizeof(Stored));
-            value = static_cast<Scalar>(
-                stored);  // NOLINT(bugprone-signed-char-misuse): a number, not a character
+            // NOLINTNEXTLINE(bugprone-signed-char-misuse): a number, not a character
+            value = static_cast<Scalar>(stored);
             source += sizeof(Stored);
         }
     }
