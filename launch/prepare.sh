@@ -2,8 +2,9 @@
 
 build_packages=(g++ cmake make openmpi-bin libopenmpi-dev libeigen3-dev libboost-program-options-dev
     nlohmann-json3-dev zlib1g-dev libgtest-dev python3)
-# For CI. clang: one version everywhere, others format differently. The rest: tests that are skipped without them.
-check_packages=(clang-format-14 clang-tidy-14 gfortran valgrind python3-torch)
+# For CI. clang: one version everywhere, others format differently. ccache: time. The rest: tests that are skipped
+# without them.
+check_packages=(clang-format-14 clang-tidy-14 ccache gfortran valgrind python3-torch)
 
 headline() {
     printf '\n== %s\n' "$*"

@@ -26,19 +26,18 @@ double one_way_seconds(const Communicator& communicator, int bytes, int round_tr
     const int peer = me == 0 ? last : 0;
     std::vector<char> message(static_cast<std::size_t>(bytes));
     constexpr const char* what = "measuring the link";
-    const auto send = [&] {
-        MPI_Request request = MPI_REQUEST_NULL;
-        communicator.check(MPI_Isend(message.data(), bytes, MPI_CHAR, peer, tags::ping.first,
-                                     communicator.handle(), &request),
-                           what);
+    MPI_Request request = MPI_REQUEST_NULL;
+    const auto finish = [&](int code) {
+        communicator.check(code, what);
         communicator.wait(request, what);
     };
+    const auto send = [&] {
+        finish(MPI_Isend(message.data(), bytes, MPI_CHAR, peer, tags::ping.first, communicator.handle(),
+                         &request));
+    };
     const auto receive = [&] {
-        MPI_Request request = MPI_REQUEST_NULL;
-        communicator.check(MPI_Irecv(message.data(), bytes, MPI_CHAR, peer, tags::ping.first,
-                                     communicator.handle(), &request),
-                           what);
-        communicator.wait(request, what);
+        finish(MPI_Irecv(message.data(), bytes, MPI_CHAR, peer, tags::ping.first, communicator.handle(),
+                         &request));
     };
     std::vector<double> times;
     for (int i = 0; i < round_trips; ++i) {

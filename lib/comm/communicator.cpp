@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <mutex>
 #include <numeric>
 #include <sstream>
@@ -85,10 +86,11 @@ void Communicator::State::fail(const std::string& what) {
 }
 
 void Communicator::State::fail_on_time(const std::string& what, const std::vector<int>& missing) {
+    const std::vector<int> culprits = those_without_answer(missing);
     fail("rank " + std::to_string(rank) + " of " + std::to_string(size) + ": time-out after " +
          seconds_text(options.timeout_seconds) + " at " + what + ": " +
-         (missing.empty() ? std::string("not every rank came; one")
-                          : ranks_text(missing) + " did not come, which") +
+         (culprits.empty() ? std::string("not every rank came; one")
+                           : ranks_text(culprits) + " did not come, which") +
          " has failed, hangs, or took another way");
 }
 
@@ -103,6 +105,7 @@ bool Communicator::State::time_is_up(Deadline& deadline) {
     const bool up = deadline.passed();
     if (deadline.looked()) {
         throw_on_notice();
+        answer_questions();
         // Where others want the core, among them perhaps the rank we wait for, waiting must not cost them a
         // time slice; where nobody does, this returns at once.
         std::this_thread::yield();
@@ -111,14 +114,49 @@ bool Communicator::State::time_is_up(Deadline& deadline) {
 }
 
 bool Communicator::State::saw_life() {
-    for (bool any = false;; any = true) {
-        int found = 0;
-        MPI_Status status;
-        if (MPI_Iprobe(MPI_ANY_SOURCE, tags::heartbeat.first, handle, &found, &status) != MPI_SUCCESS ||
-            !found)
-            return any;
-        MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, tags::heartbeat.first, handle, MPI_STATUS_IGNORE);
+    bool any = false;
+    while (receive_empty(tags::heartbeat.first) >= 0) any = true;
+    return any;
+}
+
+void Communicator::State::send_empty(int to, int tag) const {
+    // Empty, so MPI takes it at once, and nobody waits for those that are not there to receive.
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (MPI_Isend(nullptr, 0, MPI_BYTE, to, tag, handle, &request) == MPI_SUCCESS) MPI_Request_free(&request);
+}
+
+int Communicator::State::receive_empty(int tag) const {
+    int found = 0;
+    MPI_Status status;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, handle, &found, &status) != MPI_SUCCESS || !found) return -1;
+    MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, tag, handle, MPI_STATUS_IGNORE);
+    return status.MPI_SOURCE;
+}
+
+void Communicator::State::answer_questions() const {
+    for (int other; (other = receive_empty(tags::question.first)) >= 0;)
+        send_empty(other, tags::answer.first);
+}
+
+std::vector<int> Communicator::State::those_without_answer(const std::vector<int>& suspects) {
+    std::vector<bool> answered(static_cast<std::size_t>(size));
+    answered[static_cast<std::size_t>(rank)] = true;
+    for (int other = 0; other < size; ++other)
+        if (other != rank) send_empty(other, tags::question.first);
+    const double end = MPI_Wtime() + std::min(1.0, options.timeout_seconds / 2);
+    while (std::ranges::find(answered, false) != answered.end() && MPI_Wtime() < end) {
+        throw_on_notice();
+        answer_questions();
+        for (int other; (other = receive_empty(tags::answer.first)) >= 0;)
+            answered[static_cast<std::size_t>(other)] = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    std::vector<int> silent;
+    for (int other = 0; other < size; ++other)
+        if (!answered[static_cast<std::size_t>(other)] &&
+            (suspects.empty() || std::ranges::find(suspects, other) != suspects.end()))
+            silent.push_back(other);
+    return silent.empty() ? suspects : silent;
 }
 
 void Communicator::State::send_notices() const {
@@ -241,39 +279,36 @@ void Communicator::wait(MPI_Request& request, std::string_view what) const {
         check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
         if (done) return;
         if (!state_->time_is_up(deadline)) continue;
-        state_->fail(whoami() + ": " + std::string(what) + ": not every rank came within " +
-                     seconds_text(timeout_seconds()) + "; one has failed, hangs, or took another way");
+        state_->fail_on_time(std::string(what), {});
     }
 }
 
 /// An exchange of labels and nothing else: all ranks are here, and for the same.
-void Communicator::meet(ExchangeKind kind, std::string_view what) const {
+void Communicator::meet(ExchangeKind kind, std::string_view what,
+                        const std::function<void(TreeExchange&)>& wait) const {
     const ReplicaMap map(size(), size());
     TreeExchange exchange(*this, map, map.all(), 0, [](double*, const double*) {});
     ExchangeLabel label(what, kind, 0, 0);
     label.call = next_call();
     exchange.push(0);
     exchange.start(label);
-    exchange.wait();
+    wait(exchange);
+}
+
+void Communicator::meet(ExchangeKind kind, std::string_view what) const {
+    meet(kind, what, [](TreeExchange& exchange) { exchange.wait(); });
 }
 
 void Communicator::wait_for_all(std::string_view what) const {
     const WaitTimer timer(state_->seconds_waited);
-    const ReplicaMap map(size(), size());
-    TreeExchange exchange(*this, map, map.all(), 0, [](double*, const double*) {});
-    ExchangeLabel label(what, ExchangeKind::gather, 0, 0);
-    label.call = next_call();
-    exchange.push(0);
-    exchange.start(label);
-    Deadline deadline(timeout_seconds());
-    while (!exchange.poll()) {
-        if (state_->saw_life()) deadline = Deadline(timeout_seconds());
-        if (state_->time_is_up(deadline))
-            state_->fail(whoami() + ": time-out at " + std::string(what) + ": for " +
-                         seconds_text(timeout_seconds()) +
-                         " nothing was heard of the ranks that are at work; one has failed or hangs");
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
+    meet(ExchangeKind::gather, what, [&](TreeExchange& exchange) {
+        Deadline deadline(timeout_seconds());
+        while (!exchange.poll()) {
+            if (state_->saw_life()) deadline = Deadline(timeout_seconds());
+            if (state_->time_is_up(deadline)) state_->fail_on_time(std::string(what), {});
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+    });
     state_->saw_life();
 }
 
@@ -281,13 +316,7 @@ void Communicator::show_life(int first) const {
     const double now = MPI_Wtime();
     if (now - state_->last_sign_of_life < std::min(1.0, timeout_seconds() / 8)) return;
     state_->last_sign_of_life = now;
-    for (int other = first; other < size(); ++other) {
-        // Empty, so MPI takes it at once, and nobody waits for those that are not there to receive.
-        MPI_Request request = MPI_REQUEST_NULL;
-        check(MPI_Isend(nullptr, 0, MPI_BYTE, other, tags::heartbeat.first, handle(), &request),
-              "a sign of life");
-        MPI_Request_free(&request);
-    }
+    for (int other = first; other < size(); ++other) state_->send_empty(other, tags::heartbeat.first);
 }
 
 void Communicator::gather_bytes(const void* mine, void* all, std::span<const int> counts,

@@ -23,8 +23,12 @@ struct Communicator::State {
     void announce(const std::string& what);
     /// Announces, and throws CommunicationError.
     [[noreturn]] void fail(const std::string& what);
-    /// Fails because the time was up at `what`; names the ranks that did not come, where they are known.
+    /// Fails because the time was up at `what`. Names the ranks that did not come: `missing` where these are
+    /// known, and of them those alone that do not even wait elsewhere, if there are any.
     [[noreturn]] void fail_on_time(const std::string& what, const std::vector<int>& missing);
+    /// Asks all ranks whether they wait, too: those of the suspects (where there are none: of all) that do not
+    /// answer within a moment. The suspects themselves where all answer.
+    std::vector<int> those_without_answer(const std::vector<int>& suspects);
     /// Throws if the communicator has failed before.
     void check_usable() const;
     /// Receives the signs of life that have come; whether there were any.
@@ -51,9 +55,15 @@ struct Communicator::State {
     /// Sums that have been given tags of their own.
     int sums = 0;
 
+    void send_empty(int to, int tag) const;
+
   private:
     void throw_on_notice();
     void send_notices() const;
+    /// Receives an empty message with that tag, from anyone; the sender, or -1 if there is none.
+    int receive_empty(int tag) const;
+    /// Tells those who ask that this rank waits.
+    void answer_questions() const;
 };
 
 /// Adds the time of its life to a sum.

@@ -335,12 +335,13 @@ void TreeExchange::fail_on_time() {
         MPI_Test(&stage.sends[i], &sent, MPI_STATUS_IGNORE);
         if (!sent) deaf.push_back(stage.send_to[i]);
     }
+    const std::string who =
+        ranks_text(communicator_.state_->those_without_answer(silent.empty() ? deaf : silent));
     communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
                                seconds_text(communicator_.timeout_seconds()) + " at " + mine.to_string() +
                                ": " +
-                               (silent.empty() ? "what was sent is not received by " + ranks_text(deaf)
-                                               : "nothing came from " + ranks_text(silent)) +
-                               ", which has failed, hangs, or took another way");
+                               (silent.empty() ? "what was sent is not received by " : "nothing came from ") +
+                               who + ", which has failed, hangs, or took another way");
 }
 
 double* TreeExchange::wait() {

@@ -7,6 +7,7 @@
 #include <mpi.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -93,6 +94,7 @@ class LOCKSTEP_EXPORT Communicator {
     friend class NodeSum;
     struct State;
     void meet(ExchangeKind kind, std::string_view what) const;
+    void meet(ExchangeKind kind, std::string_view what, const std::function<void(TreeExchange&)>& wait) const;
     void gather_bytes(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
     explicit Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
 

@@ -28,10 +28,13 @@ inline constexpr Range exchange{3, 13};
 inline constexpr Range heartbeat{16, 1};
 /// Of measurements between two ranks.
 inline constexpr Range ping{17, 1};
+/// By which a rank whose time is up asks which others still wait, and they answer.
+inline constexpr Range question{18, 1};
+inline constexpr Range answer{19, 1};
 /// Of sums of gradients, two for each sum: see ReplicaSum. MPI promises tags up to 32767.
 inline constexpr Range sums{64, 32704};
 
-inline constexpr std::array all{report, notice, exchange, heartbeat, ping, sums};
+inline constexpr std::array all{report, notice, exchange, heartbeat, ping, question, answer, sums};
 
 constexpr bool all_differ() {
     for (std::size_t i = 1; i < all.size(); ++i)
