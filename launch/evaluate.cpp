@@ -8,6 +8,7 @@
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/model_file.hpp>
 
@@ -47,31 +48,37 @@ class FileAgainstOptions {
 void take_over(const ModelSignature& signature, const FileAgainstOptions& against, RunOptions& options) {
     TrainerOptions& trainer = options.trainer;
     against.check("model", trainer.model, signature.model);
-    against.check("input", to_string(trainer.input), to_string(signature.input.kind()));
+    against.check("input", trainer.input ? to_string(*trainer.input) : "", to_string(signature.input.kind()));
     against.check("bn-epsilon", shortest_text(trainer.epsilon), shortest_text(signature.epsilon));
     against.check("classes", std::to_string(options.data.classes.value_or(0)),
-                  std::to_string(signature.classes));
+                  std::to_string(signature.target.classes));
     trainer.model = signature.model;
     trainer.input = signature.input.kind();
     trainer.epsilon = signature.epsilon;
-    options.data.classes = signature.classes;
+    if (signature.target.classes > 0) options.data.classes = signature.target.classes;
     // A model may be tried on other data than its own, but nobody means the default data set.
     if (!against.given("dataset")) options.data.name = signature.dataset;
 }
 
 /// What the options say of weights that say nothing of themselves.
-ModelSignature signature_from(const RunOptions& options, const Dataset& train) {
-    return {.model = options.trainer.model,
-            .epsilon = options.trainer.epsilon,
-            .classes = train.classes,
-            .dataset = train.name,
-            .input = InputTransform(options.trainer.input, train)};
+ModelSignature signature_from(const RunOptions& options, const Dataset& train,
+                              const Communicator& communicator) {
+    const TrainerOptions trainer = resolved(options.trainer, train);
+    const DataSurvey found =
+        survey(train, communicator, {.moments = *trainer.input == InputKind::standardized});
+    return {.model = trainer.model,
+            .epsilon = trainer.epsilon,
+            .target = train.target(),
+            .loss = trainer.loss->text(),
+            .dataset = train.name(),
+            .input = input_transform(*trainer.input, train, found)};
 }
 
 void check_shape(const ModelSignature& signature, const Dataset& data, const std::filesystem::path& path) {
-    if (signature.input.shape() != data.shape)
+    if (signature.input.shape() != data.input_shape())
         throw UsageError(path.string() + ": its model takes " + signature.input.shape().to_string() +
-                         ", but the samples of data set " + data.name + " are " + data.shape.to_string());
+                         ", but the samples of data set " + data.name() + " are " +
+                         data.input_shape().to_string());
 }
 
 Settings settings_of(const ModelSignature& signature, const RunOptions& options,
@@ -90,22 +97,25 @@ void evaluate_file(const std::filesystem::path& path, const po::variables_map& v
     const std::optional<ModelSignature> signature = read_signature(file);
     if (signature) take_over(*signature, FileAgainstOptions(file, values), options);
     const DatasetPair data = load_dataset(options.data);
-    if (signature) check_shape(*signature, data.test, path);
+    if (signature) check_shape(*signature, *data.test, path);
     const LoadedModel<float> loaded =
-        signature ? load_model<float>(file) : load_model<float>(file, signature_from(options, data.train));
+        signature ? load_model<float>(file)
+                  : load_model<float>(file, signature_from(options, *data.train, communicator));
 
     Settings common = settings_of(loaded.signature, options, path);
     common.emplace_back("fingerprint", to_hex16(fingerprint(*loaded.network)));
-    common.emplace_back("test data", to_hex16(data.test.hash()));
+    common.emplace_back("test data",
+                        outline(*data.test) + ", spot checks " + to_hex16(spot_check(*data.test)));
     check_agreement(communicator, "what to evaluate", common);
-    const Evaluation result = evaluate(*loaded.network, data.test, loaded.signature.input, communicator);
+    const Evaluation result = evaluate(*loaded.network, *data.test, loaded.signature.input,
+                                       parse_loss(loaded.signature.loss), communicator);
     if (!std::isfinite(result.loss))
         throw NumericalError(path.string() + ": its network gives values on data set " + options.data.name +
                              " that are not finite: the training had diverged, or another input is meant");
     const Console console(communicator.rank() == 0);
     console.settings(settings_of(loaded.signature, options, path));
     for (const std::string& note : notes_on(loaded.report, path)) console.line("  " + note);
-    console.evaluation(result, data.test.size());
+    console.evaluation(result);
 }
 
 }  // namespace

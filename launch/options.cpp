@@ -295,7 +295,7 @@ Settings resolved_settings(const RunOptions& run) {
         {"train-samples", limit(run.data.train_samples)},
         {"test-samples", limit(run.data.test_samples)},
         {"classes", run.data.classes ? std::to_string(*run.data.classes) : ""},
-        {"input", to_string(trainer.input)},
+        {"input", trainer.input ? to_string(*trainer.input) : ""},
         {"bn", trainer.batch_norm.to_string()},
         {"bn-momentum", running_momentum_to_string(trainer.running_momentum)},
         {"bn-epsilon", to_text(trainer.epsilon)},

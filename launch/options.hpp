@@ -2,7 +2,7 @@
 #pragma once
 
 #include <lockstep/base/settings.hpp>
-#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/load_dataset.hpp>
 #include <lockstep/train/trainer.hpp>
 
 #include <boost/program_options.hpp>

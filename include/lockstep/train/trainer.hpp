@@ -11,12 +11,17 @@
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
+#include <lockstep/data/sample_reader.hpp>
 #include <lockstep/data/sampler.hpp>
+#include <lockstep/nn/loss.hpp>
 #include <lockstep/nn/network.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
+#include <lockstep/train/data_survey.hpp>
+#include <lockstep/train/gradient_clipping.hpp>
 #include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
+#include <lockstep/train/score.hpp>
 #include <lockstep/train/step_summary.hpp>
 #include <lockstep/train/trainer_options.hpp>
 
@@ -33,12 +38,12 @@ struct StepResult {
     Index step = 0;  ///< of the epoch
     Index samples = 0;
     double loss = 0;  ///< mean over the samples
-    Index correct = 0;
+    ScoreSums score;  ///< see score.hpp
 };
 
 struct EpochResult {
-    double loss = 0;      ///< mean over the epoch's samples, each with the parameters of its step
-    double accuracy = 0;  ///< 0 … 1
+    double loss = 0;   ///< mean over the epoch's samples, each with the parameters of its step
+    double score = 0;  ///< of the task: see score.hpp
     double seconds = 0;
 };
 
@@ -46,7 +51,7 @@ struct EpochResult {
 struct TrainingModeResult {
     Index samples = 0;  ///< 0: the data are fewer than one global batch, and the rest is not known
     double loss = 0;
-    double accuracy = 0;  ///< 0 … 1
+    double score = 0;
 };
 
 /// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
@@ -58,7 +63,9 @@ class LOCKSTEP_EXPORT Trainer {
     /// instruction_set_agreement.hpp). Throws CommunicationError on every rank, naming what
     /// differs and both sides, if they do not agree; UsageError on every rank if the options do not fit
     /// together or the data.
-    Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator);
+    /// `found` may be what a survey of the same data has found before, on all of these ranks: then it is not made again.
+    Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator,
+            DataSurvey found = {});
 
     const TrainerOptions& options() const { return options_; }
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
@@ -66,6 +73,9 @@ class LOCKSTEP_EXPORT Trainer {
     const ReplicaMap& replica_map() const { return map_; }
     const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
+    /// What the data are trained with: options().loss, or what fits the target.
+    const Loss& loss() const { return loss_; }
+    Task task() const { return task_; }
     Network<Scalar>& network() { return network_; }
     const Network<Scalar>& network() const { return network_; }
     Optimizer<Scalar>& optimizer() { return optimizer_; }
@@ -99,13 +109,13 @@ class LOCKSTEP_EXPORT Trainer {
     void check_options() const;
     void check_state();
     void check_statistics_groups() const;
-    void fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
-                     const Augmentation& augmentation);
+    void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
     double learning_rate(Index step_in_epoch) const;
     StepContext context(std::uint64_t step) const;
 
-    Settings settings_;  // before options_, which are compared as they are taken over
+    Settings settings_;  // these two before options_, which are compared as they are taken over
+    DataSurvey found_;
     TrainerOptions options_;
     const Dataset& data_;
     Communicator communicator_;
@@ -113,10 +123,15 @@ class LOCKSTEP_EXPORT Trainer {
     ReplicaRange hosted_;
     InputTransform transform_;
     Augmentation augmentation_;
+    SampleReader<Scalar> reader_;
     Sampler sampler_;
     Schedule schedule_;
     std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
     Network<Scalar> network_;
+    Loss loss_;
+    Task task_;
+    BatchLoss<Scalar> batch_loss_;
+    std::optional<GradientClipping<Scalar>> clipping_;
     Optimizer<Scalar> optimizer_;
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
@@ -125,10 +140,9 @@ class LOCKSTEP_EXPORT Trainer {
     // One entry for each hosted replica.
     std::vector<AlignedVector<Scalar>> input_storage_, logit_gradient_storage_;
     std::vector<Tensor<const Scalar>> inputs_, logit_gradients_;
-    std::vector<std::vector<std::uint8_t>> labels_;
+    std::vector<std::vector<double>> targets_;
     std::vector<Index> first_positions_;
-    std::vector<LossSums> losses_;
-    std::vector<std::uint8_t> augmented_;
+    std::vector<StepSums> sums_;
 };
 
 extern template class Trainer<float>;
