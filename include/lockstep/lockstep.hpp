@@ -26,6 +26,8 @@
 #include <lockstep/comm/session.hpp>
 #include <lockstep/comm/tags.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
+#include <lockstep/data/array.hpp>
+#include <lockstep/data/array_writer.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/cifar.hpp>
 #include <lockstep/data/dataset.hpp>

@@ -49,8 +49,9 @@ class LOCKSTEP_EXPORT Array {
     std::string describe() const;
 
     /// Writes the row_size() values of a row to `out` with the last index fastest, whatever the file's order;
-    /// each is rounded to nearest if the type of `out` does not hold it. `row` must be in [0, rows()).
-    /// Throws FileError if the file cannot be read, as when it was cut meanwhile.
+    /// each is rounded to nearest if the type of `out` does not hold it.
+    /// Throws UsageError for a row outside [0, rows()), and FileError if the file cannot be read, as when it
+    /// was cut meanwhile.
     virtual void read_row(Index row, float* out) const = 0;
     virtual void read_row(Index row, double* out) const = 0;
 
@@ -65,6 +66,9 @@ class LOCKSTEP_EXPORT Array {
     /// Throws FileError, which begins with `name`, if there is no extent, one is below 1, or the size of the
     /// whole in bytes is more than Index can hold.
     Array(std::string name, ElementType element, std::vector<Index> extents);
+
+    /// Throws UsageError if there is no such row.
+    void check_row(Index row) const;
 
   private:
     std::string name_;

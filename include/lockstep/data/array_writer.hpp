@@ -6,6 +6,7 @@
 #include <lockstep/base/shape.hpp>
 #include <lockstep/data/array.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -27,9 +28,9 @@ namespace lockstep {
 class LOCKSTEP_EXPORT NpyWriter {
   public:
     /// Creates the file with its final size, all values zero. `element` must be f32, f64 or i64.
-    /// Throws UsageError for another one, for no extents or one below 0, and FileError if the file cannot be
-    /// made.
-    NpyWriter(std::filesystem::path target, ElementType element, std::vector<Index> extents);
+    /// Throws UsageError for another one, for no extents, or one that an array cannot have, and FileError if the
+    /// file cannot be made.
+    NpyWriter(std::filesystem::path target, ElementType element, const std::vector<Index>& extents);
 
     /// Where the rows go until commit(); in the folder of the target.
     const std::filesystem::path& partial() const { return file_.partial(); }
@@ -45,7 +46,7 @@ class LOCKSTEP_EXPORT NpyWriter {
 class LOCKSTEP_EXPORT NpyRows {
   public:
     /// Throws FileError if `partial` is not what an NpyWriter made.
-    explicit NpyRows(std::filesystem::path partial);
+    explicit NpyRows(const std::filesystem::path& partial);
     ~NpyRows();
     NpyRows(const NpyRows&) = delete;
     NpyRows& operator=(const NpyRows&) = delete;
@@ -61,15 +62,10 @@ class LOCKSTEP_EXPORT NpyRows {
     void flush();
 
   private:
-    void write_bytes(Index first, ElementType element, Index count, std::span<const std::byte> bytes);
-    [[noreturn]] void fail(const std::string& action) const;
+    void write_bytes(Index first, ElementType element, std::size_t count, std::span<const std::byte> bytes);
 
-    std::filesystem::path path_;
-    int descriptor_ = -1;
-    ElementType element_ = ElementType::f32;
-    Index rows_ = 0;
-    Index row_size_ = 0;
-    Index data_offset_ = 0;
+    struct File;
+    std::unique_ptr<File> file_;
 };
 
 /// One data set in a new HDF5 file, written in order by one process.
@@ -78,8 +74,8 @@ class LOCKSTEP_EXPORT Hdf5Writer {
     /// `dataset` is a path such as "/predictions"; groups in it are made. `element` must be f32, f64 or i64.
     /// Throws UsageError as NpyWriter does, and FileError if the file cannot be made, or this build has no
     /// HDF5.
-    Hdf5Writer(std::filesystem::path target, const std::string& dataset, ElementType element,
-               std::vector<Index> extents);
+    Hdf5Writer(const std::filesystem::path& target, const std::string& dataset, ElementType element,
+               const std::vector<Index>& extents);
     ~Hdf5Writer();
     Hdf5Writer(const Hdf5Writer&) = delete;
     Hdf5Writer& operator=(const Hdf5Writer&) = delete;
@@ -93,7 +89,7 @@ class LOCKSTEP_EXPORT Hdf5Writer {
     void commit();
 
   private:
-    class File;
+    struct File;
     std::unique_ptr<File> file_;
 };
 
