@@ -35,15 +35,13 @@ constexpr std::array<TypeCode, 11> type_codes = {{{"u1", ElementType::u8},
 
 /// Why values of this type are not read, and what to do.
 std::string refusal(const std::string& descr) {
-    const std::size_t prefix = descr.find_first_not_of("<>|=");
-    const char kind = prefix == std::string::npos ? '?' : descr[prefix];
+    const std::string code = descr.substr(std::min(descr.find_first_not_of("<>|="), descr.size()));
     const std::string type = "it holds values of type '" + descr + "', ";
     const std::string expected = ", where integers, float32, float64 or bool were expected; ";
-    switch (kind) {
-        case 'f':
-            if (descr.substr(prefix) == "f2")
-                return type + "float16" + expected + "convert them with .astype('float32')";
-            return type + "long double" + expected + "convert them with .astype('float64')";
+    if (code == "f2") return type + "float16" + expected + "convert them with .astype('float32')";
+    if (code == "f12" || code == "f16")
+        return type + "long double" + expected + "convert them with .astype('float64')";
+    switch (code.empty() ? '?' : code.front()) {
         case 'c':
             return type + "complex numbers" + expected + "save .real and .imag as columns of their own";
         case 'O':
