@@ -31,17 +31,17 @@ struct sigaction previous;
 std::uintptr_t page_size;
 
 /// Puts zeros in place of the rest of the mapping that `address` is in; false if it is in none of ours.
-bool replace_missing_pages(std::uintptr_t address) {
+bool replace_missing_pages(void* fault) {
+    const auto address = reinterpret_cast<std::uintptr_t>(fault);
     for (Slot& slot : slots) {
         const std::uintptr_t begin = slot.begin.load();
         const std::uintptr_t end = slot.end.load();
         if (begin == 0 || address < begin || address >= end) continue;
         // Noted first: whoever sees a zero of ours also sees the note.
         slot.cut.store(true);
-        const std::uintptr_t page = address / page_size * page_size;
-        void* const place = reinterpret_cast<void*>(page);
-        return ::mmap(place, end - page, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) !=
-               MAP_FAILED;
+        char* const page = static_cast<char*>(fault) - address % page_size;
+        const std::size_t rest = end - address + address % page_size;
+        return ::mmap(page, rest, PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
     }
     return false;
 }
@@ -68,8 +68,7 @@ void pass_on(int signal, siginfo_t* info, void* context) {
 void handle(int signal, siginfo_t* info, void* context) {
     const int code = errno;
     const bool missing_page = info->si_code == BUS_ADRERR;
-    if (!missing_page || !replace_missing_pages(reinterpret_cast<std::uintptr_t>(info->si_addr)))
-        pass_on(signal, info, context);
+    if (!missing_page || !replace_missing_pages(info->si_addr)) pass_on(signal, info, context);
     errno = code;
 }
 
