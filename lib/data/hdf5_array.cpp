@@ -64,11 +64,12 @@ std::optional<Index> place_of(hid_t dataset, hid_t creation) {
     return static_cast<Index>(place);
 }
 
-/// The data set again, with a cache for decompressed chunks. Rows are read in random order, and every row
+/// The data set opened again, with a cache for decompressed chunks. Rows are read in random order, and every row
 /// needs its chunk whole: a cache that holds the data set spares decompressing it once a row. So 64 MB if the
 /// data set is large, and at least the chunks of one row.
-Hdf5Handle with_chunk_cache(const WatchedFile& file, hid_t opened, const std::string& dataset, hid_t creation,
-                            const std::vector<Index>& extents, Index element_size) {
+Hdf5Handle with_chunk_cache(Hdf5Handle found, const WatchedFile& file, hid_t opened,
+                            const std::string& dataset, hid_t creation, const std::vector<Index>& extents,
+                            Index element_size) {
     constexpr Index most_bytes = Index{64} << 20;
     constexpr Index most_slots = 1'000'003;
     std::vector<hsize_t> chunk(extents.size());
@@ -87,7 +88,8 @@ Hdf5Handle with_chunk_cache(const WatchedFile& file, hid_t opened, const std::st
     // 0: the chunk that was not used for longest goes first, whether it was read in full or not.
     H5Pset_chunk_cache(access.get(), static_cast<std::size_t>(slots),
                        static_cast<std::size_t>(held * chunk_bytes), 0);
-    Hdf5Handle found(H5Dopen2(opened, dataset.c_str(), access.get()), H5Dclose);
+    found.close();  // a data set that is open keeps its cache as it is
+    found = {H5Dopen2(opened, dataset.c_str(), access.get()), H5Dclose};
     if (!found) file.fail(dataset + " cannot be opened (" + Hdf5Call::reason() + ")");
     return found;
 }
@@ -183,7 +185,8 @@ std::unique_ptr<Array> open_hdf5(const std::filesystem::path& path, const std::s
                 .element = element, .extents = extents, .big_endian = big_endian, .data_offset = *place});
     }
     if (H5Pget_layout(creation.get()) == H5D_CHUNKED && !extents.empty())
-        found = with_chunk_cache(file, opened.get(), dataset, creation.get(), extents, size_of(element));
+        found = with_chunk_cache(std::move(found), file, opened.get(), dataset, creation.get(), extents,
+                                 size_of(element));
     return std::make_unique<Hdf5Array>(name, path, element, extents, std::move(opened), std::move(found));
 }
 

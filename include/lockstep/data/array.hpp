@@ -55,7 +55,8 @@ class LOCKSTEP_EXPORT Array {
     virtual void read_row(Index row, float* out) const = 0;
     virtual void read_row(Index row, double* out) const = 0;
 
-    /// Says that these rows are wanted soon; never waits, never fails.
+    /// Says that these rows are wanted soon; never fails. For rows that are read in order, block by block of a
+    /// few MB: of a mapped file that is not in memory yet, each page would otherwise be fetched on its own.
     virtual void prefetch(Index first_row, Index count) const;
 
     /// Throws FileError if the file's size or time of last change is not what it was when it was opened.
@@ -81,6 +82,13 @@ class LOCKSTEP_EXPORT Array {
 /// Throws FileError, which says what the file is, what was expected and how to get there, if it is neither:
 /// missing, empty, a folder, of another format, or with elements that are not real numbers. A data set that
 /// does not exist in an HDF5 file gets a list of those that do.
+///
+/// .npy files and contiguous data sets of HDF5 are mapped: the processes of a node share their pages, and no
+/// memory of the process's own is used. Chunked and compressed data sets are read row by row through HDF5,
+/// which keeps up to 64 MB of decompressed chunks, more if those of one row need more.
+///
+/// The first file that is mapped installs a handler for SIGBUS, for the whole process, which makes an error of
+/// a file that is cut while it is read. Signals of other causes go to the handler that was there before.
 LOCKSTEP_EXPORT std::unique_ptr<Array> open_array(const std::string& text);
 
 /// Whether this build reads and writes HDF5.
