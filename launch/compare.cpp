@@ -259,10 +259,9 @@ void compare_command(const std::vector<std::string>& arguments) {
     read_arguments(arguments, table, options.run);
     if (options.run.help)
         return print_once(
-            "mpirun -n RANKS lockstep compare [options]\n\nTrains every combination of modes, batch sizes "
-            "and "
-            "seeds, and reports what they are worth.\nOf the options of train, bn, batch-size, replicas and "
-            "seed give way to the lists below.\n" +
+            "mpirun -n RANKS lockstep compare [options]\n\n"
+            "Trains every combination of modes, batch sizes and seeds, and reports what they are worth.\n"
+            "Of the options of train, bn, batch-size, replicas and seed give way to the lists below.\n" +
             table.help());
     complete(options);
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});

@@ -19,7 +19,7 @@ namespace lockstep::launch {
 namespace {
 
 struct EvaluateOptions {
-    RunOptions run;  ///< so that a run's config.cfg can be given as it is
+    RunOptions run;  ///< all, so that a run's config.cfg can be given as it is; not all are used
     std::filesystem::path weights;
 };
 

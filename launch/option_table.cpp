@@ -42,9 +42,14 @@ std::size_t distance(std::string_view from, std::string_view to) {
 std::string suggestion(const std::vector<Option>& options, std::string_view unknown) {
     unknown.remove_prefix(std::min(unknown.find_first_not_of('-'), unknown.size()));
     unknown = unknown.substr(0, unknown.find('='));
-    const auto far = [&](const Option& option) { return distance(unknown, option.name); };
-    const auto nearest = std::ranges::min_element(options, {}, far);
-    return far(*nearest) > 2 ? "" : ": did you mean " + nearest->name + "?";
+    std::string nearest;
+    std::size_t least = 3;
+    for (const Option& option : options)
+        if (const std::size_t far = distance(unknown, option.name); far < least) {
+            least = far;
+            nearest = option.name;
+        }
+    return nearest.empty() ? "" : ": did you mean " + nearest + "?";
 }
 
 po::options_description described(const std::vector<Option>& options) {
@@ -68,10 +73,11 @@ Option& OptionTable::add_switch(const std::string& name, bool& member, const std
 Option& OptionTable::insert(const std::string& name, const std::string& help, OptionRole role,
                             po::value_semantic* value, std::function<std::string()> write) {
     const std::string text = help + (role == OptionRole::course ? "; changes no bit of the result" : "");
+    std::string first = write();
     Option option{.name = name,
                   .group = group_,
                   .role = role,
-                  .default_text = write(),
+                  .default_text = std::move(first),
                   .write = std::move(write),
                   .description = nullptr};
     option.description.reset(new po::option_description(name.c_str(), value, text.c_str()));
@@ -168,13 +174,11 @@ Settings OptionTable::settings() const {
     return kept;
 }
 
-Settings OptionTable::common_settings() const {
-    Settings common = settings();
-    std::erase_if(common, [&](const auto& setting) {
-        const auto option = std::ranges::find(options_, setting.first, &Option::name);
-        return option->role == OptionRole::place;
-    });
-    return common;
+Settings OptionTable::common(Settings settings) const {
+    for (const Option& option : options_)
+        if (option.role == OptionRole::place)
+            std::erase_if(settings, [&](const auto& setting) { return setting.first == option.name; });
+    return settings;
 }
 
 }  // namespace lockstep::launch

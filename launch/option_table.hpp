@@ -6,7 +6,7 @@
 ///     table.group("Study").add("global-batch", study.global_batch, "samples per step over all replicas");
 ///     table.read_words({"--global-batch", "128"});
 ///
-/// Help, the command line, configuration files, what config.cfg keeps and what ranks compare all come from it.
+/// Help, the command line, configuration files, what config.cfg keeps and what ranks compare come from it.
 #pragma once
 
 #include "option_text.hpp"
@@ -34,6 +34,10 @@ enum class OptionRole {
     call,    ///< about one call of the program: not kept
 };
 
+/// What Boost reads as it should; of an unsigned number it would take -1 for the largest.
+template <class T>
+concept PlainValue = std::signed_integral<T> || std::floating_point<T> || std::same_as<T, std::string>;
+
 struct Option {
     std::string name;   ///< without the --
     std::string group;  ///< title of its part of the help
@@ -52,13 +56,13 @@ class OptionTable {
 
     /// Adds a number or a text; std::optional for one that may be left open. Options are kept and listed in
     /// the order in which they are added. The reference holds until the next is added.
-    template <class T>
-    requires std::signed_integral<T> || std::floating_point<T> || std::same_as<T, std::string> Option& add(
-        const std::string& name, T& member, const std::string& help, OptionRole role = OptionRole::result) {
+    template <PlainValue T>
+    Option& add(const std::string& name, T& member, const std::string& help,
+                OptionRole role = OptionRole::result) {
         return insert(name, help, role, with_default(typed(&member), member, to_text(member)),
                       [&member] { return to_text(member); });
     }
-    template <class T>
+    template <PlainValue T>
     Option& add(const std::string& name, std::optional<T>& member, const std::string& help,
                 OptionRole role = OptionRole::result) {
         auto* const value = typed<T>()->notifier([&member](const T& given) { member = given; });
@@ -88,8 +92,8 @@ class OptionTable {
     /// Gives some of the options another role.
     void set_role(const std::vector<std::string>& names, OptionRole role);
 
-    /// Reads options in the form --name value or --name=value. Throws UsageError, naming the option, if one is
-    /// unknown or its value makes no sense or cannot be kept in a configuration file.
+    /// Reads options in the form --name value or --name=value. Throws UsageError, naming the option, if one
+    /// is unknown, makes no sense or cannot be kept in a configuration file.
     void read_words(const std::vector<std::string>& words);
     /// Reads what is still open from a configuration file. Throws as above, naming the file, too, or
     /// FileError.
@@ -100,11 +104,12 @@ class OptionTable {
     /// The text of --help: the groups of these titles, or all.
     std::string help(const std::vector<std::string>& groups = {}) const;
 
-    /// What config.cfg keeps.
+    /// The options that config.cfg keeps, and their values.
     Settings settings() const;
-    /// What every rank must have in common.
-    Settings common_settings() const;
+    /// Those among `settings` that every rank must have in common.
+    Settings common(Settings settings) const;
 
+    /// In the order in which they were added.
     const std::vector<Option>& options() const { return options_; }
 
   private:

@@ -17,8 +17,8 @@
 
 namespace lockstep::launch {
 
-/// Reading what was written gives the same value. `read` throws UsageError, saying what the text is not; of
-/// which option it is the value says the table.
+/// Reading what was written gives the same value. `read` throws UsageError, saying what the text is not; the
+/// table puts the option's name before that.
 template <class T>
 struct TextForm {
     std::string placeholder;  ///< what --help calls the value

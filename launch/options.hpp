@@ -35,8 +35,9 @@ struct RunOptions {
 inline constexpr const char* data_group = "Data";
 inline constexpr const char* network_group = "Network";
 
-/// The one place where these options are listed, in the order of config.cfg. A command with options of its own
-/// has such a function for its own struct, which calls this one for the RunOptions in it.
+/// The one place where these options are listed, in the order of config.cfg. A new one is a member with its
+/// default and one entry here. A command with options of its own has such a function for a struct of its own,
+/// which calls this one for the RunOptions in it.
 void add_options(OptionTable& table, RunOptions& run);
 
 /// The table bound to a struct of options, whose values now are the defaults.
@@ -60,7 +61,7 @@ inline constexpr const char* no_run_to_resume =
 template <class Options>
 Settings resolved_settings(const Options& options) {
     Options copy;
-    const OptionTable table = table_of(copy);
+    const OptionTable table = table_of(copy);  // knows the defaults, from before the next line
     copy = options;
     return table.settings();
 }
@@ -68,9 +69,7 @@ Settings resolved_settings(const Options& options) {
 template <class Options>
 Settings common_settings(const Options& options) {
     Options copy;
-    const OptionTable table = table_of(copy);
-    copy = options;
-    return table.common_settings();
+    return table_of(copy).common(resolved_settings(options));
 }
 /// Settings as the text of a configuration file.
 std::string configuration_text(const Settings& settings);

@@ -1,10 +1,14 @@
-/// The table of the launcher and the library agree on what the bits of a result depend on.
+/// The options of a run: config.cfg gives them back, and table and library agree on what bits depend on.
 #include "launch/options.hpp"
 
 #include <lockstep/train/trainer_options.hpp>
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <set>
 #include <string>
@@ -71,10 +75,31 @@ Settings library_settings(const RunOptions& run) {
     return settings_of(run.trainer, data_of(run.data), 1, sizeof(float));
 }
 
-TEST(OptionRoles, EveryKeptOptionIsWrittenAsItWasRead) {
+/// A config.cfg as the first versions wrote it.
+constexpr const char* early_configuration =
+    "model = batchnorm, linear 10\ndataset = digits\ndata-dir = /data\ntrain-samples = 64\n"
+    "test-samples = 20\nclasses = 12\ninput = unit\nbn = group:2\nbn-momentum = 0.1\nbn-epsilon = 1e-05\n"
+    "precise-bn = 0\nreplicas = 2\nbatch-size = 32\nepochs = 1\noptimizer = sgd\nlearning-rate = 0.1\n"
+    "momentum = 0.9\nnesterov = false\nweight-decay = 0.0001\ndecay = all\nschedule = constant\n"
+    "warmup-epochs = 0\naugment-crop = 0\naugment-flip = false\nseed = 18446744073709551615\n"
+    "shuffle = true\ninit-from = /weights.safetensors\ninit-partial = true\ncheckpoint-every = 1\n"
+    "reduction = reproducible\ntimeout = 300\n";
+
+TEST(RunOptions, AConfigurationOfEarlierIsWrittenAsItWas) {
+    const std::filesystem::path file =
+        std::filesystem::path(testing::TempDir()) / ("early-" + std::to_string(::getpid()) + ".cfg");
+    std::ofstream(file) << early_configuration;
+    RunOptions run;
+    OptionTable table = table_of(run);
+    table.read_file(file);
+    std::filesystem::remove(file);
+    EXPECT_EQ(configuration_text(resolved_settings(run)), early_configuration);
+}
+
+TEST(RunOptions, EveryKeptOptionIsWrittenAsItWasRead) {
     const Settings by_default = resolved_settings(RunOptions());
     for (const Option& option : kept_options()) {
-        const std::string value = other_values.at(option.name);
+        const std::string& value = other_values.at(option.name);
         const auto changes = differences(by_default, resolved_settings(with(option.name, value)));
         ASSERT_EQ(changes.size(), 1U) << option.name;
         EXPECT_EQ(changes[0].name, option.name);
@@ -82,7 +107,7 @@ TEST(OptionRoles, EveryKeptOptionIsWrittenAsItWasRead) {
     }
 }
 
-TEST(OptionRoles, TheLibraryComparesWhatBitsDependOn) {
+TEST(RunOptions, TheLibraryComparesWhatBitsDependOn) {
     // A constant rate does not ask for the number of epochs; initial weights are compared as such.
     const std::set<std::string> elsewhere = {"epochs", "init-partial"};
     const Settings before = library_settings(RunOptions());
@@ -93,7 +118,7 @@ TEST(OptionRoles, TheLibraryComparesWhatBitsDependOn) {
     }
 }
 
-TEST(OptionRoles, RanksCompareAllButPlaces) {
+TEST(RunOptions, RanksCompareAllButPlaces) {
     const Settings before = common_settings(RunOptions());
     for (const Option& option : kept_options()) {
         const RunOptions other = with(option.name, other_values.at(option.name));
