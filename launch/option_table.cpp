@@ -43,7 +43,7 @@ std::string suggestion(const std::vector<Option>& options, std::string_view unkn
     unknown.remove_prefix(std::min(unknown.find_first_not_of('-'), unknown.size()));
     unknown = unknown.substr(0, unknown.find('='));
     std::string nearest;
-    std::size_t least = 3;
+    std::size_t least = std::min<std::size_t>(3, unknown.size());  // "xy" is nothing like "bn"
     for (const Option& option : options)
         if (const std::size_t far = distance(unknown, option.name); far < least) {
             least = far;
