@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <optional>
 #include <thread>
@@ -262,22 +261,22 @@ class StudyRun {
 }  // namespace
 
 void compare_command(const std::vector<std::string>& arguments) {
-    boost::program_options::options_description known;
-    known.add(study_options()).add(training_options());
-    const auto values = parse_arguments(arguments, known);
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = values["timeout"].as<double>()});
-    if (values["help"].as<bool>()) {
-        if (communicator.rank() == 0)
-            std::cout << "mpirun -n RANKS lockstep compare [options]\n\nTrains every combination of modes, "
-                         "batch sizes and seeds, and reports what they are worth.\nOf the options of train, "
-                         "bn, batch-size, replicas and seed give way to the lists below.\n"
-                      << known << std::flush;
-        return;
-    }
-    const StudyOptions options = to_study_options(values);
+    StudyOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options.run);
+    if (options.run.help)
+        return print_once(
+            "mpirun -n RANKS lockstep compare [options]\n\n"
+            "Trains every combination of modes, batch sizes and seeds, and reports what they are worth.\n"
+            "Of the options of train, bn, batch-size, replicas and seed give way to the lists below.\n" +
+            table.help());
+    complete(options);
+    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
     check_prediction(options, communicator);
     const DatasetPair data = load_dataset(options.run.data);
-    auto common = common_settings(resolved_settings(options));
+    if (!data.train || !data.test)
+        throw UsageError("data: a study trains and tests: give --data with --test-data or --test-split");
+    auto common = common_settings(options);
     common.emplace_back("training data", outline(*data.train));
     common.emplace_back("test data", outline(*data.test));
     check_agreement(communicator, "the study", common);

@@ -3,6 +3,8 @@
 #include "evaluation_text.hpp"
 #include "terminal.hpp"
 
+#include <mpi.h>
+
 #include <cstdio>
 
 namespace lockstep::launch {
@@ -22,6 +24,14 @@ std::string score_text(Task task, double score) {
 }
 
 }  // namespace
+
+void print_once(const std::string& text) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank != 0) return;
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+}
 
 Console::Console(bool speaks) : speaks_(speaks), terminal_(speaks && output_is_a_terminal()) {}
 

@@ -11,6 +11,9 @@
 
 namespace lockstep::launch {
 
+/// Prints a text on rank 0 alone. Not collective.
+void print_once(const std::string& text);
+
 /// Prints on rank 0 and is silent elsewhere.
 class Console {
   public:

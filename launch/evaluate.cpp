@@ -15,23 +15,34 @@
 #include <mpi.h>
 
 #include <cmath>
-#include <iostream>
 
 namespace lockstep::launch {
 namespace {
 
-namespace po = boost::program_options;
+struct EvaluateOptions {
+    RunOptions run;  ///< all, so that a run's config.cfg can be given as it is; not all are used
+    std::filesystem::path weights;
+};
+
+constexpr const char* own_group = "Evaluation";
+
+void add_options(OptionTable& table, EvaluateOptions& options) {
+    table.group(own_group);
+    table.add("weights", options.weights, path_as_given(),
+              "the .safetensors file to evaluate; one that Lockstep wrote says which model, input and "
+              "data set belong to it",
+              OptionRole::call);
+    add_options(table, options.run);
+}
 
 /// What the user has said against what the file says of itself.
 class FileAgainstOptions {
   public:
-    FileAgainstOptions(const SafetensorsFile& file, const po::variables_map& values)
-        : path_(file.path().string()), values_(values) {}
+    FileAgainstOptions(const SafetensorsFile& file, const OptionTable& table)
+        : path_(file.path().string()), table_(table) {}
 
     /// Whether the option stands on the command line or in the configuration.
-    bool given(const std::string& option) const {
-        return values_.count(option) > 0 && !values_[option].defaulted();
-    }
+    bool given(const std::string& option) const { return table_.given(option); }
     /// Throws if the option was given and is something else than in the file.
     void check(const std::string& option, const std::string& asked, const std::string& in_file) const {
         if (given(option) && asked != in_file)
@@ -41,7 +52,7 @@ class FileAgainstOptions {
 
   private:
     std::string path_;
-    const po::variables_map& values_;
+    const OptionTable& table_;
 };
 
 /// Lets the file say what its model takes; throws on options that contradict it.
@@ -90,12 +101,11 @@ Settings settings_of(const ModelSignature& signature, const RunOptions& options,
             {"dataset", options.data.name}};
 }
 
-void evaluate_file(const std::filesystem::path& path, const po::variables_map& values,
+void evaluate_file(const std::filesystem::path& path, RunOptions options, const OptionTable& table,
                    const Communicator& communicator) {
-    RunOptions options = to_run_options(values);
     const SafetensorsFile file = SafetensorsFile::read(path);
     const std::optional<ModelSignature> signature = read_signature(file);
-    if (signature) take_over(*signature, FileAgainstOptions(file, values), options);
+    if (signature) take_over(*signature, FileAgainstOptions(file, table), options);
     const DatasetPair data = load_dataset(options.data);
     if (signature) check_shape(*signature, *data.test, path);
     const LoadedModel<float> loaded =
@@ -121,26 +131,17 @@ void evaluate_file(const std::filesystem::path& path, const po::variables_map& v
 }  // namespace
 
 void evaluate_command(const std::vector<std::string>& arguments) {
-    // A run's config.cfg can be given as it is: what only training asks for is read and not used.
-    po::options_description own("Evaluation");
-    own.add_options()(
-        "weights", po::value<std::string>(),
-        "the .safetensors file to evaluate; one that Lockstep wrote says which model, input and "
-        "data set belong to it");
-    po::options_description known;
-    known.add(own).add(training_options());
-    const auto values = parse_arguments(arguments, known);
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = values["timeout"].as<double>()});
-    if (values["help"].as<bool>()) {
-        if (communicator.rank() == 0)
-            std::cout << "mpirun -n RANKS lockstep evaluate --weights DIR/model.safetensors\n"
-                      << own << model_options() << std::flush;
-        return;
-    }
-    if (!values.count("weights"))
+    EvaluateOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options.run);
+    if (options.run.help)
+        return print_once("mpirun -n RANKS lockstep evaluate --weights DIR/model.safetensors\n" +
+                          table.help({own_group, data_group, network_group}));
+    if (options.weights.empty())
         throw UsageError(
             "weights: which? give a .safetensors file with --weights, such as DIR/model.safetensors");
-    evaluate_file(values["weights"].as<std::string>(), values, communicator);
+    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
+    evaluate_file(options.weights, options.run, table, communicator);
 }
 
 }  // namespace lockstep::launch

@@ -1,5 +1,6 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
 #include "command.hpp"
+#include "console.hpp"
 #include "failure.hpp"
 #include "lone_rank.hpp"
 
@@ -52,13 +53,6 @@ void settle_instruction_set(const lockstep::Communicator& world) {
         "  matrix products use %s, not %s: rank %d has nothing wider, and all must have the same bits\n",
         std::string(to_string(agreed.products)).c_str(), std::string(to_string(agreed.widest)).c_str(),
         agreed.narrowest_rank);
-}
-
-/// From the first rank alone.
-void print_once(const std::string& text) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rank == 0) std::fputs(text.c_str(), stdout);
 }
 
 void run(const std::vector<std::string>& words) {

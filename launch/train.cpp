@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 #include <optional>
 #include <utility>
 
@@ -177,19 +176,15 @@ class Run {
 }  // namespace
 
 void train_command(const std::vector<std::string>& arguments) {
-    const auto known = training_options();
-    const auto values = parse_arguments(arguments, known);
-    if (values["help"].as<bool>()) {
-        int rank = 0;
-        MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-        if (rank == 0) std::cout << "mpirun -n RANKS lockstep train [options]\n" << known << std::flush;
-        return;
-    }
-    RunOptions options = to_run_options(values);
+    RunOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options);
+    if (options.help) return print_once("mpirun -n RANKS lockstep train [options]\n" + table.help());
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
     const DatasetPair data = load_dataset(options.data);
-    auto common = common_settings(resolved_settings(options));
+    if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");
+    auto common = common_settings(options);
     common.emplace_back("test data", data.test ? outline(*data.test) : "none");
     check_agreement(communicator, "the run", common);
     const std::string test_data = data.test ? survey(*data.test, communicator).description : "none";

@@ -29,6 +29,7 @@
 #include <lockstep/comm/tags.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/array.hpp>
+#include <lockstep/data/array_dataset.hpp>
 #include <lockstep/data/array_writer.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/cifar.hpp>

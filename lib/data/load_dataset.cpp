@@ -11,7 +11,7 @@
 namespace lockstep {
 namespace {
 
-constexpr int most_classes = 256;  // labels are bytes
+constexpr int most_byte_classes = 256;
 
 void check_limit(const std::optional<Index>& limit, const char* setting) {
     if (limit && *limit < 1)
@@ -51,23 +51,61 @@ ImagesPair read_by_name(const DatasetOptions& options) {
     throw UsageError("unknown data set '" + options.name + "'; choose one of digits, mnist and cifar10");
 }
 
-}  // namespace
+/// As many classes as the larger of two sets has, for both.
+void check_fits(const Dataset& train, const Dataset& test) {
+    if (test.input_shape() != train.input_shape())
+        throw FileError(test.name() + ": the test data have inputs of " + test.input_shape().to_string() +
+                        ", but the training data " + train.name() + " of " + train.input_shape().to_string());
+    if (test.target().values != train.target().values ||
+        (test.target().classes > 0) != (train.target().classes > 0))
+        throw FileError(test.name() + ": the test data are " + test.target().to_string() +
+                        ", but the training data " + train.name() + " " + train.target().to_string());
+}
 
-DatasetPair load_dataset(const DatasetOptions& options) {
-    check_limit(options.train_samples, "train-samples");
-    check_limit(options.test_samples, "test-samples");
-    if (options.classes && (*options.classes < 1 || *options.classes > most_classes))
+/// Arrays, each opened once: with the number of classes of both where labels say how many there are.
+DatasetPair open_arrays(const DatasetOptions& options) {
+    ArrayDatasetOptions each{
+        .channels_first = options.channels_first, .targets = options.targets, .classes = options.classes};
+    DatasetPair pair;
+    if (!options.data.empty()) pair.train = open_dataset(options.data, each);
+    if (!options.test_data.empty()) pair.test = open_dataset(options.test_data, each);
+    if (pair.train && pair.test) {
+        check_fits(*pair.train, *pair.test);
+        const int classes = std::max(pair.train->target().classes, pair.test->target().classes);
+        if (classes > 0) {
+            each.classes = classes;
+            pair = {open_dataset(options.data, each), open_dataset(options.test_data, each)};
+        }
+    } else if (options.test_split && pair.train) {
+        pair = split(pair.train, *options.test_split, options.split_seed);
+    }
+    return pair;
+}
+
+DatasetPair load_images(const DatasetOptions& options) {
+    if (options.classes && (*options.classes < 1 || *options.classes > most_byte_classes))
         throw UsageError("classes is " + std::to_string(*options.classes) + "; it must be from 1 to " +
-                         std::to_string(most_classes));
+                         std::to_string(most_byte_classes));
     ImagesPair images = read_by_name(options);
     if (options.classes) {
         set_classes(images.train, *options.classes, "training");
         set_classes(images.test, *options.classes, "test");
     }
-    DatasetPair pair{std::make_shared<Images>(std::move(images.train)),
-                     std::make_shared<Images>(std::move(images.test))};
-    if (options.train_samples) pair.train = first_samples(std::move(pair.train), *options.train_samples);
-    if (options.test_samples) pair.test = first_samples(std::move(pair.test), *options.test_samples);
+    return {std::make_shared<Images>(std::move(images.train)),
+            std::make_shared<Images>(std::move(images.test))};
+}
+
+}  // namespace
+
+DatasetPair load_dataset(const DatasetOptions& options) {
+    check_limit(options.train_samples, "train-samples");
+    check_limit(options.test_samples, "test-samples");
+    const bool arrays = !options.data.empty() || !options.test_data.empty();
+    DatasetPair pair = arrays ? open_arrays(options) : load_images(options);
+    if (options.train_samples && pair.train)
+        pair.train = first_samples(std::move(pair.train), *options.train_samples);
+    if (options.test_samples && pair.test)
+        pair.test = first_samples(std::move(pair.test), *options.test_samples);
     return pair;
 }
 
