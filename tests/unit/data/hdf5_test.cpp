@@ -23,6 +23,7 @@ struct Layout {
     unsigned gzip = 0;
     bool shuffle = false;
     bool compact = false;
+    H5Z_filter_t filter = 0;
 };
 const std::vector<Layout> layouts = {{.name = "contiguous"},
                                      {.name = "compact", .compact = true},
@@ -51,6 +52,7 @@ class Hdf5Files : public testing::Test {
         if (!layout.chunk.empty())
             H5Pset_chunk(creation, static_cast<int>(layout.chunk.size()), layout.chunk.data());
         if (layout.shuffle) H5Pset_shuffle(creation);
+        if (layout.filter > 0) H5Pset_filter(creation, layout.filter, 0, 0, nullptr);
         if (layout.gzip > 0) H5Pset_deflate(creation, layout.gzip);
         const hid_t dataset = H5Dcreate2(file, name.c_str(), file_type, space, links, creation, H5P_DEFAULT);
         ASSERT_GE(dataset, 0);
@@ -280,6 +282,33 @@ TEST_F(Hdf5, ACutWhileItIsReadIsAnError) {
         expect_error<FileError>([&] { array->read_row(999, row.data()); }, {"was cut while it was read"});
         expect_error<FileError>([&] { array->verify(); }, {"was cut while it was read"});
     }
+}
+
+/// A filter that changes nothing and counts how many chunks are unpacked.
+constexpr H5Z_filter_t counting_filter = 300;
+int unpacked = 0;
+std::size_t count_unpacking(unsigned flags, std::size_t, const unsigned*, std::size_t bytes, std::size_t*,
+                            void**) {
+    if ((flags & H5Z_FLAG_REVERSE) != 0) ++unpacked;
+    return bytes;
+}
+
+TEST_F(Hdf5, ChunksThatFitIntoTheCacheAreUnpackedOnceInAnyOrderOfRows) {
+    const H5Z_class2_t filter = {H5Z_CLASS_T_VERS, counting_filter, 1,       1,
+                                 "counting",       nullptr,         nullptr, count_unpacking};
+    ASSERT_GE(H5Zregister(&filter), 0);
+    std::vector<float> values(1000 * 1024);
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+    write_floats({.name = "counted", .chunk = {20, 512}, .filter = counting_filter}, values, {1000, 1024});
+    const auto array = open_array(path() + ":/x");
+    unpacked = 0;
+    std::vector<float> row(1024);
+    for (Index i = 0; i < 3000; ++i) {
+        const Index chosen = i * 617 % 1000;
+        array->read_row(chosen, row.data());
+        ASSERT_EQ(row.back(), static_cast<float>(chosen * 1024 + 1023));
+    }
+    EXPECT_EQ(unpacked, 100);
 }
 
 TEST_F(Hdf5, NothingIsPrintedAndThePrinterOfTheProgramStays) {

@@ -109,6 +109,22 @@ TEST_F(NpyMalformed, EveryByteOfTheStartMatters) {
     }
 }
 
+TEST_F(NpyMalformed, AnyBitOfTheHeaderMayFlip) {
+    const Bytes good = npy_file(1, npy_text("<f4", true, "(2, 2)"), Bytes(16));
+    for (std::size_t bit = 0; bit < 8 * (good.size() - 16); ++bit) {
+        Bytes bad = good;
+        bad[bit / 8] ^= static_cast<std::uint8_t>(1u << bit % 8);
+        test::write_plain(path(), bad);
+        try {
+            const auto array = open_array(path());
+            std::vector<float> row(static_cast<std::size_t>(array->row_size()));
+            array->read_row(array->rows() - 1, row.data());
+        } catch (const FileError& error) {
+            EXPECT_EQ(std::string(error.what()).find(path() + ": "), 0u) << error.what();
+        }
+    }
+}
+
 TEST_F(NpyMalformed, VersionsToComeAreRefused) {
     Bytes bytes = npy_file(1, npy_text("<f4", false, "(2, 2)"), Bytes(16));
     bytes[6] = 4;

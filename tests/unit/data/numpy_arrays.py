@@ -1,8 +1,8 @@
 """The other side of numpy_test.cpp: arrays by NumPy and h5py.
 
     numpy_arrays.py probe           ends well if both are here
-    numpy_arrays.py write FOLDER    writes arrays of every type and order, names them in FOLDER/list, and puts the values
-                                    of each beside it as doubles in C order (.f8)
+    numpy_arrays.py write FOLDER    writes arrays of every type and order, names them in FOLDER/list, and puts the
+                                    values of each beside it as doubles in C order (.f8)
     numpy_arrays.py check FILE...   ends well if each file holds 0.5, 1.5, 2.5 … as a 7x3 array
 """
 import pathlib
@@ -24,7 +24,8 @@ def values_of(dtype):
     if dtype.kind == "b":
         return random.integers(0, 2, (7, 3, 4)).astype(dtype)
     limits = numpy.iinfo(dtype)
-    return random.integers(limits.min, limits.max, (7, 3, 4), endpoint=True, dtype=dtype.newbyteorder("=")).astype(dtype)
+    native = dtype.newbyteorder("=")
+    return random.integers(limits.min, limits.max, (7, 3, 4), endpoint=True, dtype=native).astype(dtype)
 
 
 def write(folder):
