@@ -39,6 +39,7 @@
 #include <lockstep/data/images.hpp>
 #include <lockstep/data/input_transform.hpp>
 #include <lockstep/data/load_dataset.hpp>
+#include <lockstep/data/read_ahead.hpp>
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/data/sampler.hpp>
 #include <lockstep/data/subset.hpp>

@@ -77,8 +77,10 @@ ArrayDataset::ArrayDataset(std::string name, std::shared_ptr<const Array> inputs
 
 int ArrayDataset::largest_label() const {
     double largest = 0;
+    constexpr Index ahead = 1 << 16;
     for (Index i = 0; i < targets_->rows(); ++i) {
         double label = 0;
+        if (i % ahead == 0) targets_->prefetch(i, std::min(ahead, targets_->rows() - i));
         targets_->read_row(i, &label);
         if (!(label >= 0 && label < most_classes && label == std::floor(label)))
             throw FileError(targets_->name() + ": the label of sample " + std::to_string(i) + " is " +
@@ -119,9 +121,9 @@ void ArrayDataset::read_target(Index sample, double* values) const {
     if (targets_) targets_->read_row(sample, values);
 }
 
-void ArrayDataset::prefetch(Index sample) const {
-    inputs_->prefetch(sample, 1);
-    if (targets_) targets_->prefetch(sample, 1);
+void ArrayDataset::prefetch(Index first, Index count) const {
+    inputs_->prefetch(first, count);
+    if (targets_) targets_->prefetch(first, count);
 }
 
 void ArrayDataset::check_unchanged() const {

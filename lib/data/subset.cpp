@@ -17,6 +17,11 @@ Subset::Subset(std::shared_ptr<const Dataset> whole, Index first, Index count,
                          " on cannot be taken");
 }
 
+void Subset::prefetch(Index first, Index count) const {
+    if (!order_) return whole_->prefetch(first_ + first, count);
+    for (Index i = 0; i < count; ++i) whole_->prefetch(index(first + i), 1);
+}
+
 std::shared_ptr<const Dataset> first_samples(std::shared_ptr<const Dataset> data, Index count) {
     if (count < 1)
         throw UsageError("the data set " + data->name() + " cannot be cut to " + std::to_string(count) +

@@ -59,6 +59,7 @@ class BlockReader {
 
     /// The hash of a block's targets, and of its inputs if they are wanted.
     std::uint64_t hash(Index block, bool with_inputs) {
+        if (with_inputs) data_.prefetch(blocks_.begin(block), blocks_.end(block) - blocks_.begin(block));
         Hash64 hash;
         hash.add_value(static_cast<std::int64_t>(block));
         const Index width = data_.target().size();
@@ -176,9 +177,11 @@ DataSurvey survey(const Dataset& data, const Communicator& communicator, const S
     const auto look_at = [&](auto& reader, Index block, double* leaf) {
         const bool hashed = options.whole || blocks.is_among(block, blocks.hashed);
         write_parts(reader.hash(block, hashed), leaf);
-        if (channels == 0) return;
-        if (!hashed) reader.read_inputs(block);
-        reader.moments(block, leaf + moments_at);
+        if (channels > 0) {
+            if (!hashed) reader.read_inputs(block);
+            reader.moments(block, leaf + moments_at);
+        }
+        if (hashed || channels > 0) data.check_unchanged();
     };
     with_reader(data, blocks, [&](auto& reader) {
         for (int i = 0; i < exchange.hosted().size(); ++i) {

@@ -65,10 +65,12 @@ class ChunkEvaluator {
     void evaluate(Index chunk, double* sums) {
         const Index begin = chunk * chunk_samples, count = std::min(chunk_samples, data_.size() - begin);
         const Index width = data_.target().size();
+        data_.prefetch(begin, count);
         for (Index i = 0; i < count; ++i) {
             reader_.read_input(begin + i, input_.data() + i * data_.input_shape().size());
             reader_.read_target(begin + i, targets_.data() + i * width);
         }
+        data_.check_unchanged();
         const Tensor<Scalar> outputs{outputs_.data(), network_.output_shape(), count};
         network_.infer(Tensor<const Scalar>{input_.data(), network_.input_shape(), count}, outputs);
         const auto targets = std::span<const double>(targets_).first(static_cast<std::size_t>(count * width));
@@ -221,8 +223,8 @@ Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const I
         }
         exchange.push(i);
     }
-    exchange.start(ExchangeLabel("evaluation of " + std::to_string(data.size()) + " samples", ExchangeKind::gather,
-                                 layout.size, sizeof(Scalar)));
+    exchange.start(ExchangeLabel("evaluation of " + std::to_string(data.size()) + " samples",
+                                 ExchangeKind::gather, layout.size, sizeof(Scalar)));
     const double* const sums = exchange.wait();
     if (sums[layout.faults] > 0) check_agreement(communicator, "an evaluation", {}, fault);
     return result_of(task, data.target(), layout, sums);

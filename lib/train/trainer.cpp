@@ -190,6 +190,7 @@ void Trainer<Scalar>::fill_inputs(SampleReader<Scalar>& reader, const Sampler& s
     const SampleRange batch = sampler.global_batch(step);
     const Index width = data_.input_shape().size(), target_width = data_.target().size();
     try {
+        const ReadAhead::Watch reading(read_ahead_);
         for (std::size_t r = 0; r < inputs_.size(); ++r) {
             const SampleRange slice = sampler.replica_slice(step, hosted_.begin + static_cast<int>(r));
             first_positions_[r] = slice.begin - batch.begin;
@@ -200,9 +201,19 @@ void Trainer<Scalar>::fill_inputs(SampleReader<Scalar>& reader, const Sampler& s
                 reader.read_target(sample, targets_[r].data() + i * target_width);
             }
         }
+        reader.data().check_unchanged();
+        if (read_ahead_.pays() && step + 1 < sampler.batches()) prefetch(reader.data(), sampler, step + 1);
     } catch (const Error& error) {
         communicator_.announce_failure(error.what());
         throw;
+    }
+}
+
+template <class Scalar>
+void Trainer<Scalar>::prefetch(const Dataset& data, const Sampler& sampler, Index step) const {
+    for (int replica = hosted_.begin; replica < hosted_.end; ++replica) {
+        const SampleRange slice = sampler.replica_slice(step, replica);
+        for (Index at = slice.begin; at < slice.end; ++at) data.prefetch(sampler.sample(at), 1);
     }
 }
 

@@ -34,8 +34,8 @@ class LOCKSTEP_EXPORT KeyedBijection {
     std::uint64_t backward(std::uint64_t value) const;
 
     std::uint64_t size_;
-    std::uint64_t rows_;     // a
-    std::uint64_t columns_;  // b
+    std::uint64_t rows_;               // a
+    std::uint64_t columns_;            // b
     std::vector<std::uint64_t> keys_;  // one for each round, an even number
 };
 

@@ -47,7 +47,7 @@ class LOCKSTEP_EXPORT ArrayDataset final : public Dataset {
     void read_input(Index sample, double* values) const override;
     void read_input(Index sample, float* values) const override;
     void read_target(Index sample, double* values) const override;
-    void prefetch(Index sample) const override;
+    void prefetch(Index first, Index count) const override;
     void check_unchanged() const override;
 
   private:

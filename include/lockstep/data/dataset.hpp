@@ -40,8 +40,8 @@ class LOCKSTEP_EXPORT Dataset {
     /// Writes the target().size() numbers of a sample's target; a class as a number 0 … classes − 1.
     virtual void read_target(Index sample, double* values) const = 0;
 
-    /// Says that a sample will be read soon.
-    virtual void prefetch(Index) const {}
+    /// Says that the samples first … first + count − 1 will be read soon.
+    virtual void prefetch(Index /*first*/, Index /*count*/) const {}
     /// Throws FileError if the data are no longer what they were when they were opened, as far as that can be seen at
     /// once.
     virtual void check_unchanged() const {}

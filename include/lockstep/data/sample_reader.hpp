@@ -20,6 +20,8 @@ class LOCKSTEP_EXPORT SampleReader {
     SampleReader(const Dataset& data, const InputTransform& transform,
                  const Augmentation* augmentation = nullptr);
 
+    const Dataset& data() const { return data_; }
+
     /// Writes the input of a sample: transform.shape().size() numbers. Throws FileError where it cannot be read,
     /// NumericalError naming the sample and the feature where it holds a NaN or an infinity.
     void read_input(Index sample, Scalar* out);

@@ -31,7 +31,7 @@ class LOCKSTEP_EXPORT Subset final : public Dataset {
     void read_target(Index sample, double* values) const override {
         whole_->read_target(index(sample), values);
     }
-    void prefetch(Index sample) const override { whole_->prefetch(index(sample)); }
+    void prefetch(Index first, Index count) const override;
     void check_unchanged() const override { whole_->check_unchanged(); }
 
   private:

@@ -11,6 +11,7 @@
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
+#include <lockstep/data/read_ahead.hpp>
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/data/sampler.hpp>
 #include <lockstep/nn/loss.hpp>
@@ -110,6 +111,7 @@ class LOCKSTEP_EXPORT Trainer {
     void check_state();
     void check_statistics_groups() const;
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
+    void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
     double learning_rate(Index step_in_epoch) const;
     StepContext context(std::uint64_t step) const;
@@ -124,6 +126,7 @@ class LOCKSTEP_EXPORT Trainer {
     InputTransform transform_;
     Augmentation augmentation_;
     SampleReader<Scalar> reader_;
+    ReadAhead read_ahead_;
     Sampler sampler_;
     Schedule schedule_;
     std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
