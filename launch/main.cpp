@@ -28,6 +28,7 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n RANKS lockstep train [options]       train a network\n"
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
+    "  mpirun -n RANKS lockstep predict [options]     write what a trained network predicts\n"
     "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
     "\n"
@@ -65,13 +66,14 @@ void run(const std::vector<std::string>& words) {
     if (!help) settle_instruction_set(world);
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
+    if (command == "predict") return predict_command(arguments);
     if (command == "compare") return compare_command(arguments);
     if (command == "bench") return bench_command(arguments);
     if (command == "help" || command == "--help") return print_once(usage);
     if (command == "version" || command == "--version") return print_once(version_text());
     throw lockstep::UsageError(
         "'" + command +
-        "' is no command; there are train, evaluate, compare and bench (see lockstep --help)");
+        "' is no command; there are train, evaluate, predict, compare and bench (see lockstep --help)");
 }
 
 /// "Open MPI v4.1.4", without what else the library says of itself.

@@ -76,6 +76,7 @@
 #include <lockstep/simd/instruction_set.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
 #include <lockstep/train/checkpoint.hpp>
+#include <lockstep/train/chunk_inference.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/first_replica_averages.hpp>

@@ -1,9 +1,8 @@
-#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
-#include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>
+#include <lockstep/train/chunk_inference.hpp>
 #include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
@@ -14,8 +13,6 @@
 
 namespace lockstep {
 namespace {
-
-constexpr Index chunk_samples = 250;
 
 /// Where the sums of a chunk lie in an array of doubles: moments of the targets (of a regression, to measure R² against),
 /// then what is only added up: loss, samples, parts of the score, faults, and what the task asks for.
@@ -53,28 +50,23 @@ class ChunkEvaluator {
                    const Loss& loss, Task task, const Layout& layout)
         : network_(network),
           data_(data),
-          reader_(data, transform),
+          inference_(network, data, transform),
           loss_(loss, data.target(), network.output_shape().size()),
           task_(task),
           layout_(layout),
-          input_(static_cast<std::size_t>(chunk_samples * data.input_shape().size())),
-          outputs_(static_cast<std::size_t>(chunk_samples * network.output_shape().size())),
-          targets_(static_cast<std::size_t>(chunk_samples * data.target().size())) {}
+          targets_(static_cast<std::size_t>(inference_.chunk_samples * data.target().size())) {}
+
+    Index chunks() const { return inference_.chunks(); }
 
     /// Writes the sums over a chunk to zeros.
     void evaluate(Index chunk, double* sums) {
-        const Index begin = chunk * chunk_samples, count = std::min(chunk_samples, data_.size() - begin);
+        const Tensor<const Scalar> outputs = inference_.infer(chunk);
+        const Index begin = inference_.first_sample(chunk), count = outputs.batch;
         const Index width = data_.target().size();
-        data_.prefetch(begin, count);
-        for (Index i = 0; i < count; ++i) {
-            reader_.read_input(begin + i, input_.data() + i * data_.input_shape().size());
-            reader_.read_target(begin + i, targets_.data() + i * width);
-        }
-        data_.check_unchanged();
-        const Tensor<Scalar> outputs{outputs_.data(), network_.output_shape(), count};
-        network_.infer(Tensor<const Scalar>{input_.data(), network_.input_shape(), count}, outputs);
+        for (Index i = 0; i < count; ++i)
+            inference_.reader().read_target(begin + i, targets_.data() + i * width);
         const auto targets = std::span<const double>(targets_).first(static_cast<std::size_t>(count * width));
-        const ScoreSums score = score_sums(task_, Tensor<const Scalar>(outputs), targets);
+        const ScoreSums score = score_sums(task_, outputs, targets);
         double* const common = sums + layout_.first_sum;
         common[0] = loss_.sum(outputs, targets);
         common[1] = score.samples;
@@ -134,11 +126,10 @@ class ChunkEvaluator {
 
     const Network<Scalar>& network_;
     const Dataset& data_;
-    SampleReader<Scalar> reader_;
+    ChunkInference<Scalar> inference_;
     BatchLoss<Scalar> loss_;
     Task task_;
     const Layout& layout_;
-    AlignedVector<Scalar> input_, outputs_;
     std::vector<double> targets_;
 };
 
@@ -195,16 +186,12 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
-    if (data.size() < 1) throw UsageError("evaluation needs at least one sample");
-    if (network.input_shape().size() != data.input_shape().size())
-        throw UsageError("the samples of data set " + data.name() + " are " + data.input_shape().to_string() +
-                         ", but the network takes " + network.input_shape().to_string());
     loss->check(data.target(), network.output_shape().size());
     const Task task = task_of(data.target(), *loss);
     const Layout layout(task, data.target());
     ChunkEvaluator<Scalar> evaluator(network, data, transform, loss, task, layout);
 
-    const Index chunks = (data.size() - 1) / chunk_samples + 1;
+    const Index chunks = evaluator.chunks();
     // A power of two: then the tree over the chunks is the same whatever stands, empty, to the right of them.
     const auto leaves = static_cast<int>(
         std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(chunks, communicator.size()))));

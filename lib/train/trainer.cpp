@@ -230,38 +230,92 @@ void Trainer<Scalar>::compute_losses(std::span<const Tensor<const Scalar>> outpu
 }
 
 template <class Scalar>
-StepResult Trainer<Scalar>::step(Index step_in_epoch) {
-    const Index samples = sampler_.global_batch(step_in_epoch).size();
+void Trainer<Scalar>::expect(Stage stage, const char* call) {
+    if (stage_ == stage) return;
+    static constexpr const char* due[] = {
+        "begin_epoch", "load_batch or end_epoch", "forward", "compute_loss", "backward", "update"};
+    throw UsageError(std::string("trainer: ") + call + " is called where " +
+                     due[static_cast<std::size_t>(stage_)] +
+                     " is due: a step is load_batch, forward, compute_loss, backward, update");
+}
 
-    // 1. The sampler slices the global batch; each hosted replica fills its input.
-    fill_inputs(reader_, sampler_, step_in_epoch);
-    const StepContext now = context(static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_in_epoch));
+template <class Scalar>
+void Trainer<Scalar>::begin_epoch() {
+    check_state();
+    sampler_.start_epoch(epoch_);
+    augmentation_.start_epoch(epoch_);
+    stage_ = Stage::between_steps;
+}
 
-    // 2. Forward, layer by layer over the hosted replicas.
-    const auto logits = network_.forward(now, inputs_);
+template <class Scalar>
+void Trainer<Scalar>::end_epoch() {
+    expect(Stage::between_steps, "end_epoch");
+    ++epoch_;
+    stage_ = Stage::between_epochs;
+}
 
-    // 3. Loss and its gradient, divided by the size of the global batch.
-    compute_losses(logits, samples);
+template <class Scalar>
+void Trainer<Scalar>::load_batch(Index step_in_epoch) {
+    expect(Stage::between_steps, "load_batch");
+    if (step_in_epoch < 0 || step_in_epoch >= steps_per_epoch())
+        throw UsageError("trainer: there is no step " + std::to_string(step_in_epoch) + " in an epoch of " +
+                         std::to_string(steps_per_epoch()));
+    step_ = step_in_epoch;
+    fill_inputs(reader_, sampler_, step_);
+    stage_ = Stage::loaded;
+}
+
+template <class Scalar>
+void Trainer<Scalar>::forward() {
+    expect(Stage::loaded, "forward");
+    outputs_ = network_.forward(context(number_of_step()), inputs_);
+    stage_ = Stage::has_outputs;
+}
+
+template <class Scalar>
+void Trainer<Scalar>::compute_loss() {
+    expect(Stage::has_outputs, "compute_loss");
+    compute_losses(outputs_, sampler_.global_batch(step_).size());
     summary_->start(sums_);
+    stage_ = Stage::has_loss;
+}
 
-    // 4. Backward, last layer to first; full buckets of gradients start on their way.
-    network_.backward(now, inputs_, logit_gradients_, gradients_ready_);
+template <class Scalar>
+void Trainer<Scalar>::backward() {
+    expect(Stage::has_loss, "backward");
+    network_.backward(context(number_of_step()), inputs_, logit_gradients_, gradients_ready_);
+    stage_ = Stage::has_gradients;
+}
 
-    // 5. Finish the buckets; update the running averages; the optimizer steps over the flat arrays.
+template <class Scalar>
+StepResult Trainer<Scalar>::update(double learning_rate) {
+    expect(Stage::has_gradients, "update");
     const Scalar* const gradients = reducer_->finish();
     const StepSums sums = summary_->finish();
+    stage_ = Stage::between_steps;
+    const Index samples = sampler_.global_batch(step_).size();
     const double loss = sums.loss / static_cast<double>(samples);
     if (!std::isfinite(loss))
         throw NumericalError("the loss is no longer finite (" +
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
-                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_in_epoch) +
+                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
                              ": lower the learning rate, or warm it up");
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
     std::span<const Scalar> clipped(gradients, network_.parameters().size());
     if (clipping_) clipped = clipping_->apply(clipped);
-    optimizer_.step(network_.parameters(), clipped, learning_rate(step_in_epoch));
-    return {step_in_epoch, samples, loss, sums.score};
+    optimizer_.step(network_.parameters(), clipped, learning_rate);
+    return {step_, samples, loss, sums.score};
+}
+
+template <class Scalar>
+StepResult Trainer<Scalar>::step(Index step_in_epoch) {
+    if (stage_ == Stage::between_epochs) stage_ = Stage::between_steps;
+    load_batch(step_in_epoch);  // 1. The sampler slices the global batch; each hosted replica reads.
+    forward();                  // 2. Layer by layer over the hosted replicas.
+    compute_loss();             // 3. Loss and its gradient, divided by the size of the global batch.
+    backward();                 // 4. Last layer to first; gradients that are complete start on their way.
+    return update(learning_rate(step_in_epoch));  // 5. Finish the sums; running averages; the optimizer.
 }
 
 template <class Scalar>
@@ -278,9 +332,7 @@ void Trainer<Scalar>::check_state() {
 template <class Scalar>
 EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult&)>& each_step) {
     const auto start = std::chrono::steady_clock::now();
-    check_state();
-    sampler_.start_epoch(epoch_);
-    augmentation_.start_epoch(epoch_);
+    begin_epoch();
     EpochResult result;
     ScoreSums sums;
     for (Index i = 0; i < steps_per_epoch(); ++i) {
@@ -289,7 +341,7 @@ EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult
         sums += one.score;
         if (each_step) each_step(one);
     }
-    ++epoch_;
+    end_epoch();
     result.loss /= static_cast<double>(data_.size());
     result.score = score(task_, sums);
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -88,13 +88,36 @@ class LOCKSTEP_EXPORT Trainer {
     /// Continues after so many complete epochs; parameters and the optimizer's state are set by the caller.
     void set_epoch(Index complete);
 
-    /// Trains one epoch; `each_step` may be empty. Before it the ranks compare parameters, averages and the
-    /// optimizer's state, in one exchange: CommunicationError on every rank if a caller has set them on some
-    /// ranks alone, or if the ranks' machines have computed different bits. Throws NumericalError, alike on all ranks, naming the
-    /// step, when the loss is no longer finite.
+    /// Trains one epoch; `each_step` may be empty. Throws as begin_epoch and update do.
     EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
-    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order.
+    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order, at the rate of the schedule.
     StepResult step(Index step_in_epoch);
+
+    // A loop of one's own: begin_epoch, then for each step these five in this order, then end_epoch; the same bits as
+    // run_epoch, given the same rates. UsageError for another order.
+
+    /// Before it the ranks compare parameters, averages and the optimizer's state, in one exchange: CommunicationError
+    /// on every rank if a caller has set them on some ranks alone (or trained at different rates), or if the ranks'
+    /// machines have computed different bits.
+    void begin_epoch();
+    /// Reads what the hosted replicas see at that step. Throws FileError or NumericalError where a sample cannot be
+    /// read or is not finite; the other ranks get a CommunicationError that says so.
+    void load_batch(Index step_in_epoch);
+    /// Layer by layer over the hosted replicas.
+    void forward();
+    /// Loss and its gradient, divided by the size of the global batch.
+    void compute_loss();
+    /// Last layer to first; gradients that are complete start on their way to the other ranks.
+    void backward();
+    /// Finishes the sums, updates the running averages and steps the optimizer. Throws NumericalError, alike on all
+    /// ranks, naming the step, when the loss is no longer finite.
+    StepResult update(double learning_rate);
+    void end_epoch();
+
+    /// What the schedule has for a step of the epoch at hand.
+    double learning_rate(Index step_in_epoch) const;
+    /// The outputs for the hosted replicas' samples, from forward to the next load_batch.
+    std::span<const Tensor<const Scalar>> outputs() const { return outputs_; }
 
     /// PreciseBN: replaces the running averages by the exact moments of the first options().precise_batches
     /// global batches of the last epoch's order, under the parameters at hand (Wu, Johnson: "Rethinking
@@ -107,13 +130,19 @@ class LOCKSTEP_EXPORT Trainer {
     TrainingModeResult evaluate_in_training_mode(const Dataset& data);
 
   private:
+    enum class Stage { between_epochs, between_steps, loaded, has_outputs, has_loss, has_gradients };
+
+    /// Throws unless the step has come that far.
+    void expect(Stage stage, const char* call);
     void check_options() const;
     void check_state();
     void check_statistics_groups() const;
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
-    double learning_rate(Index step_in_epoch) const;
+    std::uint64_t number_of_step() const {
+        return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
+    }
     StepContext context(std::uint64_t step) const;
 
     Settings settings_;  // these two before options_, which are compared as they are taken over
@@ -139,6 +168,9 @@ class LOCKSTEP_EXPORT Trainer {
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;
+    Index step_ = 0;  // of the epoch, at hand
+    Stage stage_ = Stage::between_epochs;
+    std::span<const Tensor<const Scalar>> outputs_;
 
     // One entry for each hosted replica.
     std::vector<AlignedVector<Scalar>> input_storage_, logit_gradient_storage_;
