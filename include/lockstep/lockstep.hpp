@@ -45,6 +45,7 @@
 #include <lockstep/nn/layer_registry.hpp>
 #include <lockstep/nn/linear.hpp>
 #include <lockstep/nn/loss.hpp>
+#include <lockstep/nn/model.hpp>
 #include <lockstep/nn/model_parser.hpp>
 #include <lockstep/nn/network.hpp>
 #include <lockstep/nn/parameters.hpp>
