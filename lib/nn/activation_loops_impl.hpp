@@ -29,10 +29,16 @@ struct Relu {
 template <class Scalar>
 struct LeakyRelu {
     static void output(const Scalar* x, Scalar* z, Index count, Scalar slope) {
-        for (Index i = 0; i < count; ++i) z[i] = x[i] > 0 ? x[i] : slope * x[i];
+        for (Index i = 0; i < count; ++i) {
+            const Scalar scaled = slope * x[i];  // always, so that the loop becomes one of vectors
+            z[i] = x[i] > 0 ? x[i] : scaled;
+        }
     }
     static void gradient(const Scalar* z, const Scalar* dz, Scalar* dx, Index count, Scalar slope) {
-        for (Index i = 0; i < count; ++i) dx[i] = z[i] > 0 ? dz[i] : slope * dz[i];
+        for (Index i = 0; i < count; ++i) {
+            const Scalar scaled = slope * dz[i];
+            dx[i] = z[i] > 0 ? dz[i] : scaled;
+        }
     }
 };
 
@@ -63,25 +69,30 @@ struct Smooth {
     }
 };
 
+template <class Scalar>
 struct Elu {
-    static Values value(const Values& x, double a) { return x > 0.0 ? x : a * expm1_of<lanes>(x); }
+    static Values value(const Values& x, double a) { return x > 0.0 ? x : a * expm1_of<Scalar, lanes>(x); }
     static Values slope(const Values& z, double a) { return z > 0.0 ? broadcast<lanes>(1.0) : z + a; }
 };
 
+template <class Scalar>
 struct Gelu {
     static Values normal_distribution(const Values& x) {
-        return 0.5 * (1.0 + erf_of<lanes>(x * (1 / std::numbers::sqrt2)));
+        return 0.5 * (1.0 + erf_of<Scalar, lanes>(x * (1 / std::numbers::sqrt2)));
     }
     static Values value(const Values& x, double) { return x * normal_distribution(x); }
     static Values slope(const Values& x, double) {
         constexpr double density_at_zero = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
-        return normal_distribution(x) + x * density_at_zero * exp_of<lanes>(-0.5 * x * x);
+        return normal_distribution(x) + x * density_at_zero * exp_of<Scalar, lanes>(-0.5 * x * x);
     }
 };
 
+template <class Scalar>
 struct GeluTanh {
     static constexpr double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
-    static Values hyperbolic(const Values& x) { return tanh_of<lanes>(scale * (x + cubic * x * x * x)); }
+    static Values hyperbolic(const Values& x) {
+        return tanh_of<Scalar, lanes>(scale * (x + cubic * x * x * x));
+    }
     static Values value(const Values& x, double) { return 0.5 * x * (1.0 + hyperbolic(x)); }
     static Values slope(const Values& x, double) {
         const Values t = hyperbolic(x);
@@ -89,31 +100,35 @@ struct GeluTanh {
     }
 };
 
+template <class Scalar>
 struct Silu {
-    static Values value(const Values& x, double) { return x * sigmoid_of<lanes>(x); }
+    static Values value(const Values& x, double) { return x * sigmoid_of<Scalar, lanes>(x); }
     static Values slope(const Values& x, double) {
-        const Values s = sigmoid_of<lanes>(x);
+        const Values s = sigmoid_of<Scalar, lanes>(x);
         return s * (1.0 + x * (1.0 - s));
     }
 };
 
+template <class Scalar>
 struct Tanh {
-    static Values value(const Values& x, double) { return tanh_of<lanes>(x); }
+    static Values value(const Values& x, double) { return tanh_of<Scalar, lanes>(x); }
     static Values slope(const Values& z, double) { return 1.0 - z * z; }
 };
 
+template <class Scalar>
 struct Sigmoid {
-    static Values value(const Values& x, double) { return sigmoid_of<lanes>(x); }
+    static Values value(const Values& x, double) { return sigmoid_of<Scalar, lanes>(x); }
     static Values slope(const Values& z, double) { return z * (1.0 - z); }
 };
 
+template <class Scalar>
 struct Softplus {
     static constexpr double threshold = 20;
     static Values value(const Values& x, double) {
-        return x > threshold ? x : log1p_of<lanes>(exp_of<lanes>(x));
+        return x > threshold ? x : log1p_of<Scalar, lanes>(exp_of<Scalar, lanes>(x));
     }
     static Values slope(const Values& x, double) {
-        return x > threshold ? broadcast<lanes>(1.0) : sigmoid_of<lanes>(x);
+        return x > threshold ? broadcast<lanes>(1.0) : sigmoid_of<Scalar, lanes>(x);
     }
 };
 
@@ -125,13 +140,13 @@ template <class Scalar>
 constexpr AllActivationLoops<Scalar> all_loops{{
     loops<Relu<Scalar>, Scalar>,
     loops<LeakyRelu<Scalar>, Scalar>,
-    loops<Smooth<Scalar, Elu>, Scalar>,
-    loops<Smooth<Scalar, Gelu>, Scalar>,
-    loops<Smooth<Scalar, GeluTanh>, Scalar>,
-    loops<Smooth<Scalar, Silu>, Scalar>,
-    loops<Smooth<Scalar, Tanh>, Scalar>,
-    loops<Smooth<Scalar, Sigmoid>, Scalar>,
-    loops<Smooth<Scalar, Softplus>, Scalar>,
+    loops<Smooth<Scalar, Elu<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, Gelu<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, GeluTanh<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, Silu<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, Tanh<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, Sigmoid<Scalar>>, Scalar>,
+    loops<Smooth<Scalar, Softplus<Scalar>>, Scalar>,
     loops<Identity<Scalar>, Scalar>,
 }};
 

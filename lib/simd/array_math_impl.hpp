@@ -20,10 +20,10 @@ void over_array(const Scalar* x, Scalar* z, Index count) {
 
 template <class Scalar>
 constexpr ArrayMath<Scalar> array_math{
-    over_array<Scalar, exp_of<lanes>>,    over_array<Scalar, expm1_of<lanes>>,
-    over_array<Scalar, log_of<lanes>>,    over_array<Scalar, log1p_of<lanes>>,
-    over_array<Scalar, tanh_of<lanes>>,   over_array<Scalar, erf_of<lanes>>,
-    over_array<Scalar, sigmoid_of<lanes>>};
+    over_array<Scalar, exp_of<Scalar, lanes>>,    over_array<Scalar, expm1_of<Scalar, lanes>>,
+    over_array<Scalar, log_of<Scalar, lanes>>,    over_array<Scalar, log1p_of<Scalar, lanes>>,
+    over_array<Scalar, tanh_of<Scalar, lanes>>,   over_array<Scalar, erf_of<Scalar, lanes>>,
+    over_array<Scalar, sigmoid_of<Scalar, lanes>>};
 
 }  // namespace
 }  // namespace lockstep::LOCKSTEP_SET

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes lib/simd/erf_coefficients.hpp: Chebyshev interpolation in 60 digits (needs mpmath).
+"""Writes lib/simd/math_coefficients.hpp: Chebyshev interpolation in 60 digits (needs mpmath).
 
-    python3 tests/support/make_erf_coefficients.py > lib/simd/erf_coefficients.hpp
+    python3 tests/support/make_math_coefficients.py > lib/simd/math_coefficients.hpp
 """
 from mpmath import mp, mpf
 
@@ -35,14 +35,20 @@ def in_square(degree):
     return result
 
 
-MIDDLE, HALF = (mpf(1) / 4 + mpf(1) / 9) / 2, (mpf(1) / 4 - mpf(1) / 9) / 2
+def scaled_tail(degree, end):
+    """exp(x²)·erfc(x) for x from 1 to `end`, in s = (1/(x + 3) − middle)/half; middle and half besides."""
+    middle, half = (mpf(1) / 4 + 1 / (mpf(end) + 3)) / 2, (mpf(1) / 4 - 1 / (mpf(end) + 3)) / 2
 
-
-def scaled_tail(degree):
     def function(s):
-        x = 1 / (MIDDLE + HALF * s) - 3
+        x = 1 / (middle + half * s) - 3
         return mp.erfc(x) * mp.exp(x * x)
-    return interpolate(function, degree)
+    return interpolate(function, degree), middle, half
+
+
+def exponential(degree):
+    """eʳ for |r| ≤ ½·ln 2."""
+    reach = mp.log(2) / 2
+    return [c / reach**i for i, c in enumerate(interpolate(lambda t: mp.exp(reach * t), degree))]
 
 
 def show(comment, name, coefficients):
@@ -52,12 +58,22 @@ def show(comment, name, coefficients):
     print("};\n")
 
 
-print("""/// Polynomials of the error function, the constant first; written by tests/support/make_erf_coefficients.py.
+def show_tail(name, degree, end):
+    coefficients, middle, half = scaled_tail(degree, end)
+    show(f"exp(x²)·erfc(x) in s = (1/(x + 3) − middle)·scale, for 1 ≤ x ≤ {end}.", name, coefficients)
+    print(f"inline constexpr double {name}_middle = {float(middle)!r}, {name}_scale = {float(1 / half)!r};\n")
+
+
+print("""/// Polynomials of exp and erf, the constant first; written by tests/support/make_math_coefficients.py.
 #pragma once
 
 // clang-format off
 namespace lockstep {
 """)
-show("erf(x)/x − 1 in x², for |x| ≤ 1.", "erf_near_zero", in_square(12))
-show("exp(x²)·erfc(x) in s = (1/(x + 3) − 13/72)/(5/72), for 1 ≤ x ≤ 6.", "erf_tail", scaled_tail(16))
+show("erf(x)/x − 1 in x², for |x| ≤ 1, to 2⁻⁵⁷.", "erf_near_zero", in_square(12))
+show_tail("erf_tail", 16, 6)
+print("// To 2⁻³³, for floats.\n")
+show("eʳ for |r| ≤ ½·ln 2.", "float_exp", exponential(8))
+show("erf(x)/x − 1 in x², for |x| ≤ 1.", "float_erf_near_zero", in_square(7))
+show_tail("float_erf_tail", 9, 6)
 print("}  // namespace lockstep")
