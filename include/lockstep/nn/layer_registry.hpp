@@ -13,6 +13,7 @@
 /// thread may register and build networks at any time; a word is registered once and stays.
 #pragma once
 
+#include <lockstep/base/settings.hpp>
 #include <lockstep/nn/batch_norm.hpp>
 #include <lockstep/nn/layer_arguments.hpp>
 #include <lockstep/nn/sequence.hpp>
@@ -24,15 +25,16 @@
 #include <type_traits>
 #include <typeindex>
 #include <utility>
+#include <vector>
 
 namespace lockstep {
 
 /// What a kind of layer takes. A network none of whose layers takes images gets its samples flat.
 enum class LayerInput { flat, images, either };
 
-/// What a maker knows of the layer that it makes. Instantiated for float and double.
+/// What a maker knows of the layer that it makes: the arguments in the model text, and what stands around it.
 template <class Scalar>
-class LOCKSTEP_EXPORT LayerContext : public LayerArguments {
+class LayerContext : public LayerArguments {
   public:
     /// Makes the layers in braces for a shape, named after a prefix.
     using MakeSequence = std::function<std::unique_ptr<Sequence<Scalar>>(Shape, const std::string& prefix)>;
@@ -78,7 +80,7 @@ struct LayerKind {
     LayerInput input = LayerInput::either;
     LayerMaker<float> make_float;
     LayerMaker<double> make_double;
-    /// The arguments as they are always written; without it as they stand. Reads no body.
+    /// The arguments as canonical_model writes them; without it as they stand.
     std::function<std::vector<std::string>(const LayerArguments&)> canonical_arguments = {};
     /// What Model::add finds the word by.
     std::optional<std::type_index> type = {};
@@ -110,6 +112,12 @@ std::unique_ptr<Layer<Scalar>> make_from_numbers(const LayerContext<Scalar>& lay
         layer.fail("it does not take " + std::to_string(sizeof...(Number)) + " arguments");
 }
 
+inline std::vector<std::string> shortest_numbers(const LayerArguments& layer) {
+    std::vector<std::string> numbers;
+    for (std::size_t i = 0; i < layer.count(); ++i) numbers.push_back(shortest_text(layer.number(i)));
+    return numbers;
+}
+
 }  // namespace detail
 
 /// Registers a layer template that is made from the shape of its input and the numbers behind its word.
@@ -135,6 +143,7 @@ void register_layer(std::string word, LayerInput input = LayerInput::either) {
                              .input = input,
                              .make_float = make,
                              .make_double = make,
+                             .canonical_arguments = detail::shortest_numbers,
                              .type = std::type_index(typeid(Made<double>))});
 }
 

@@ -80,6 +80,8 @@ TEST(Model, ComesFromATextOfAnyKind) {
                             parse_model("linear 3")};
     for (const Model& model : models) EXPECT_EQ(model.to_string(), "linear 3");
     EXPECT_THROW(Model("linear 3,"), UsageError);
+    register_own_layers();
+    EXPECT_EQ(Model("scale  0.50").to_string(), "scale 0.5");
 }
 
 TEST(Model, GivesTheBitsOfItsText) {
