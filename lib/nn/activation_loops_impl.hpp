@@ -10,8 +10,7 @@
 namespace lockstep::LOCKSTEP_SET {
 namespace {
 
-constexpr int lanes = vector_lanes<double>;
-using Values = Reals<lanes>;
+using Values = Reals<double_lanes>;
 
 // The simple ones: the compiler vectorizes these loops.
 
@@ -71,19 +70,21 @@ struct Smooth {
 
 template <class Scalar>
 struct Elu {
-    static Values value(const Values& x, double a) { return x > 0.0 ? x : a * expm1_of<Scalar, lanes>(x); }
-    static Values slope(const Values& z, double a) { return z > 0.0 ? broadcast<lanes>(1.0) : z + a; }
+    static Values value(const Values& x, double a) {
+        return x > 0.0 ? x : a * expm1_of<Scalar, double_lanes>(x);
+    }
+    static Values slope(const Values& z, double a) { return z > 0.0 ? broadcast<double_lanes>(1.0) : z + a; }
 };
 
 template <class Scalar>
 struct Gelu {
     static Values normal_distribution(const Values& x) {
-        return 0.5 * (1.0 + erf_of<Scalar, lanes>(x * (1 / std::numbers::sqrt2)));
+        return 0.5 * (1.0 + erf_of<Scalar, double_lanes>(x * (1 / std::numbers::sqrt2)));
     }
     static Values value(const Values& x, double) { return x * normal_distribution(x); }
     static Values slope(const Values& x, double) {
         constexpr double density_at_zero = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
-        return normal_distribution(x) + x * density_at_zero * exp_of<Scalar, lanes>(-0.5 * x * x);
+        return normal_distribution(x) + x * density_at_zero * exp_of<Scalar, double_lanes>(-0.5 * x * x);
     }
 };
 
@@ -91,7 +92,7 @@ template <class Scalar>
 struct GeluTanh {
     static constexpr double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi, cubic = 0.044715;
     static Values hyperbolic(const Values& x) {
-        return tanh_of<Scalar, lanes>(scale * (x + cubic * x * x * x));
+        return tanh_of<Scalar, double_lanes>(scale * (x + cubic * x * x * x));
     }
     static Values value(const Values& x, double) { return 0.5 * x * (1.0 + hyperbolic(x)); }
     static Values slope(const Values& x, double) {
@@ -102,22 +103,22 @@ struct GeluTanh {
 
 template <class Scalar>
 struct Silu {
-    static Values value(const Values& x, double) { return x * sigmoid_of<Scalar, lanes>(x); }
+    static Values value(const Values& x, double) { return x * sigmoid_of<Scalar, double_lanes>(x); }
     static Values slope(const Values& x, double) {
-        const Values s = sigmoid_of<Scalar, lanes>(x);
+        const Values s = sigmoid_of<Scalar, double_lanes>(x);
         return s * (1.0 + x * (1.0 - s));
     }
 };
 
 template <class Scalar>
 struct Tanh {
-    static Values value(const Values& x, double) { return tanh_of<Scalar, lanes>(x); }
+    static Values value(const Values& x, double) { return tanh_of<Scalar, double_lanes>(x); }
     static Values slope(const Values& z, double) { return 1.0 - z * z; }
 };
 
 template <class Scalar>
 struct Sigmoid {
-    static Values value(const Values& x, double) { return sigmoid_of<Scalar, lanes>(x); }
+    static Values value(const Values& x, double) { return sigmoid_of<Scalar, double_lanes>(x); }
     static Values slope(const Values& z, double) { return z * (1.0 - z); }
 };
 
@@ -125,10 +126,10 @@ template <class Scalar>
 struct Softplus {
     static constexpr double threshold = 20;
     static Values value(const Values& x, double) {
-        return x > threshold ? x : log1p_of<Scalar, lanes>(exp_of<Scalar, lanes>(x));
+        return x > threshold ? x : log1p_of<Scalar, double_lanes>(exp_of<Scalar, double_lanes>(x));
     }
     static Values slope(const Values& x, double) {
-        return x > threshold ? broadcast<lanes>(1.0) : sigmoid_of<Scalar, lanes>(x);
+        return x > threshold ? broadcast<double_lanes>(1.0) : sigmoid_of<Scalar, double_lanes>(x);
     }
 };
 

@@ -124,7 +124,7 @@ std::optional<double> read_activation_argument(const LayerArguments& layer, Acti
     return layer.count() == 1 ? layer.number(0) : *usual;
 }
 
-LayerKind activation(std::string word, ActivationKind kind) {
+LayerKind activation(const std::string& word, ActivationKind kind) {
     const auto make = [kind]<class Scalar>(const LayerContext<Scalar>& layer) -> LayerPointer<Scalar> {
         return std::make_unique<ActivationLayer<Scalar>>(layer.input(), kind,
                                                          read_activation_argument(layer, kind));
@@ -135,8 +135,7 @@ LayerKind activation(std::string word, ActivationKind kind) {
         if (argument == default_argument(kind)) return {};
         return {shortest_text(*argument)};
     };
-    return {
-        .word = std::move(word), .make_float = make, .make_double = make, .canonical_arguments = canonical};
+    return {.word = word, .make_float = make, .make_double = make, .canonical_arguments = canonical};
 }
 
 template <class Scalar>
@@ -149,8 +148,8 @@ LayerPointer<Scalar> make_gelu(const LayerContext<Scalar>& layer) {
 
 /// A kind whose maker is a function template.
 template <class Make>
-LayerKind kind(std::string word, LayerInput input, Make make) {
-    return {.word = std::move(word), .input = input, .make_float = make, .make_double = make};
+LayerKind kind(const std::string& word, LayerInput input, Make make) {
+    return {.word = word, .input = input, .make_float = make, .make_double = make};
 }
 
 }  // namespace

@@ -8,8 +8,7 @@
 namespace lockstep::LOCKSTEP_SET {
 namespace {
 
-constexpr int lanes = vector_lanes<double>;
-using Argument = Reals<lanes>;
+using Argument = Reals<double_lanes>;
 
 /// A loop over one of the functions.
 template <class Scalar, Argument (*function)(const Argument&)>
@@ -20,10 +19,10 @@ void over_array(const Scalar* x, Scalar* z, Index count) {
 
 template <class Scalar>
 constexpr ArrayMath<Scalar> array_math{
-    over_array<Scalar, exp_of<Scalar, lanes>>,    over_array<Scalar, expm1_of<Scalar, lanes>>,
-    over_array<Scalar, log_of<Scalar, lanes>>,    over_array<Scalar, log1p_of<Scalar, lanes>>,
-    over_array<Scalar, tanh_of<Scalar, lanes>>,   over_array<Scalar, erf_of<Scalar, lanes>>,
-    over_array<Scalar, sigmoid_of<Scalar, lanes>>};
+    over_array<Scalar, exp_of<Scalar, double_lanes>>,    over_array<Scalar, expm1_of<Scalar, double_lanes>>,
+    over_array<Scalar, log_of<Scalar, double_lanes>>,    over_array<Scalar, log1p_of<Scalar, double_lanes>>,
+    over_array<Scalar, tanh_of<Scalar, double_lanes>>,   over_array<Scalar, erf_of<Scalar, double_lanes>>,
+    over_array<Scalar, sigmoid_of<Scalar, double_lanes>>};
 
 }  // namespace
 }  // namespace lockstep::LOCKSTEP_SET

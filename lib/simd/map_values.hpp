@@ -7,39 +7,35 @@
 
 namespace lockstep::LOCKSTEP_SET {
 
-/// `count` values, at most a vector of them, and zeros after them.
-template <int Lanes, class Scalar>
-[[gnu::always_inline]] inline Pack<double, Lanes> load_as_double(const Scalar* from, Index count) {
-    Scalar part[Lanes] = {};
-    if (count < Lanes) {
-        std::copy_n(from, count, part);
-        from = part;
-    }
-    if constexpr (Lanes == 1)
-        return static_cast<double>(*from);
-    else
-        return __builtin_convertvector(load<Lanes>(from), Pack<double, Lanes>);
+constexpr int double_lanes = vector_lanes<double>;
+
+/// `count` values, at most double_lanes of them, and zeros after them.
+template <class Scalar>
+[[gnu::always_inline]] inline Pack<double, double_lanes> load_as_double(const Scalar* from, Index count) {
+    if (count == double_lanes)
+        return __builtin_convertvector(load<double_lanes>(from), Pack<double, double_lanes>);
+    Scalar part[double_lanes] = {};
+    std::copy_n(from, count, part);
+    return __builtin_convertvector(load<double_lanes>(part), Pack<double, double_lanes>);
 }
 
-template <int Lanes, class Scalar>
-[[gnu::always_inline]] inline void store_rounded(Scalar* to, Index count, const Pack<double, Lanes>& values) {
-    Scalar part[Lanes];
-    Scalar* const target = count < Lanes ? part : to;
-    if constexpr (Lanes == 1)
-        *target = static_cast<Scalar>(values);
-    else
-        store(target, __builtin_convertvector(values, Pack<Scalar, Lanes>));
-    if (count < Lanes) std::copy_n(part, count, to);
+template <class Scalar>
+[[gnu::always_inline]] inline void store_rounded(Scalar* to, Index count,
+                                                 const Pack<double, double_lanes>& values) {
+    const auto narrowed = __builtin_convertvector(values, Pack<Scalar, double_lanes>);
+    if (count == double_lanes) return store(to, narrowed);
+    Scalar part[double_lanes];
+    store(part, narrowed);
+    std::copy_n(part, count, to);
 }
 
-/// z[i] = function(x[i]...), value by value, in double. The function takes vectors of vector_lanes<double>; z may
+/// z[i] = function(x[i]...), value by value, in double. The function takes vectors of double_lanes; z may
 /// be one of the inputs.
 template <class Scalar, class Function, class... Inputs>
 [[gnu::always_inline]] inline void map_values(Index count, Function function, Scalar* z, const Inputs*... x) {
-    constexpr int lanes = vector_lanes<double>;
-    for (Index i = 0; i < count; i += lanes) {
-        const Index part = std::min<Index>(lanes, count - i);
-        store_rounded<lanes>(z + i, part, function(load_as_double<lanes>(x + i, part)...));
+    for (Index i = 0; i < count; i += double_lanes) {
+        const Index part = std::min<Index>(double_lanes, count - i);
+        store_rounded(z + i, part, function(load_as_double(x + i, part)...));
     }
 }
 

@@ -92,9 +92,8 @@ LOCKSTEP_EXPORT void register_layer(LayerKind kind);
 /// `make` takes a LayerContext<float> or a LayerContext<double> and returns a std::unique_ptr to a layer of that
 /// type: `[]<class Scalar>(const LayerContext<Scalar>& layer) { return std::make_unique<…<Scalar>>(…); }`.
 template <class Make>
-void register_layer(std::string word, LayerInput input, Make make) {
-    register_layer(
-        LayerKind{.word = std::move(word), .input = input, .make_float = make, .make_double = make});
+void register_layer(const std::string& word, LayerInput input, Make make) {
+    register_layer(LayerKind{.word = word, .input = input, .make_float = make, .make_double = make});
 }
 
 /// The word that a layer template was registered under. Throws UsageError where it was not.
@@ -122,7 +121,7 @@ inline std::vector<std::string> shortest_numbers(const LayerArguments& layer) {
 
 /// Registers a layer template that is made from the shape of its input and the numbers behind its word.
 template <template <class> class Made>
-void register_layer(std::string word, LayerInput input = LayerInput::either) {
+void register_layer(const std::string& word, LayerInput input = LayerInput::either) {
     const auto make = []<class Scalar>(const LayerContext<Scalar>& layer) -> std::unique_ptr<Layer<Scalar>> {
         using detail::make_from_numbers;
         layer.expect(0, 4, "at most 4 arguments");
@@ -139,7 +138,7 @@ void register_layer(std::string word, LayerInput input = LayerInput::either) {
                 return make_from_numbers<Made<Scalar>>(layer, std::make_index_sequence<4>());
         }
     };
-    register_layer(LayerKind{.word = std::move(word),
+    register_layer(LayerKind{.word = word,
                              .input = input,
                              .make_float = make,
                              .make_double = make,

@@ -23,7 +23,7 @@ namespace lockstep {
 /// The extent of a convolution's kernel or a pool's window: `3`, or `{3, 5}`.
 struct WindowSize {
     WindowSize(Index side) : height(side), width(side) {}
-    WindowSize(Index height_, Index width_) : height(height_), width(width_) {}
+    WindowSize(Index rows, Index columns) : height(rows), width(columns) {}
 
     Index height, width;
 };

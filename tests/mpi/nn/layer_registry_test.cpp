@@ -68,6 +68,7 @@ TEST(LayerRegistry, TakesAWordOnce) {
 TEST(LayerRegistry, MayBeUsedByManyThreads) {
     register_own_layers();
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int i = 0; i < 4; ++i)
         threads.emplace_back([i] {
             const std::string word = "threads-own-" + std::to_string(i);

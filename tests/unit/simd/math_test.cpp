@@ -104,6 +104,7 @@ TEST(Mathematics, IsAsGoodAsCorrectlyRoundedInFloat) {
 template <class Scalar>
 std::vector<std::uint64_t> bits_of(const std::vector<Scalar>& values) {
     std::vector<std::uint64_t> bits;
+    bits.reserve(values.size());
     for (const Scalar value : values)
         bits.push_back(std::bit_cast<std::uint64_t>(static_cast<double>(value)));
     return bits;
