@@ -51,6 +51,7 @@ foreach(definition IN LISTS MPI_CXX_COMPILE_DEFINITIONS)
   string(APPEND pkg_mpi_flags " -D${definition}")
 endforeach()
 list(JOIN MPI_CXX_LIBRARIES " " pkg_mpi_libraries)
+set(pkg_hdf5_library ${lockstep_hdf5_library})  # nothing without HDF5
 
 set(packages lockstep-norm)
 if(lockstep_builds_all)

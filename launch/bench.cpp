@@ -1,6 +1,7 @@
 /// `lockstep bench`: how fast kernels, exchanges and training steps are on this machine.
 #include "benchmark.hpp"
 #include "command.hpp"
+#include "console.hpp"
 #include "options.hpp"
 
 #include <lockstep/base/atomic_file.hpp>
@@ -10,7 +11,6 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <iostream>
 #include <optional>
 
 namespace lockstep::launch {
@@ -23,35 +23,39 @@ constexpr const char* usage =
     "  step       a training step of a --config: computation, exchanges, and what overlap hides\n"
     "  scaling    samples per second on 1 … RANKS ranks\n";
 
+struct BenchOptions {
+    RunOptions run;  ///< what a step consists of
+    std::filesystem::path json;
+};
+
+void add_options(OptionTable& table, BenchOptions& options) {
+    table.group("Benchmark");
+    table.add("json", options.json, path_as_given(), "write the figures to a file, too", OptionRole::call);
+    add_options(table, options.run);
+}
+
 }  // namespace
 
 void bench_command(const std::vector<std::string>& arguments) {
-    namespace po = boost::program_options;
-    const Communicator world(MPI_COMM_WORLD);
-    po::options_description own("Benchmark");
-    own.add_options()("json", po::value<std::string>(), "write the figures to a file, too");
-    po::options_description known;
-    known.add(own).add(training_options());
+    BenchOptions options;
+    OptionTable table = table_of(options);
     const bool named = !arguments.empty() && !arguments.front().starts_with('-');
-    const auto values = parse_arguments({arguments.begin() + (named ? 1 : 0), arguments.end()}, known);
-    if (values["help"].as<bool>() || !named) {
-        if (world.rank() == 0) std::cout << usage << known << std::flush;
-        return;
-    }
+    read_arguments({arguments.begin() + (named ? 1 : 0), arguments.end()}, table, options.run);
+    if (options.run.help || !named) return print_once(usage + table.help());
+    const Communicator world(MPI_COMM_WORLD);
     // Made before anything is measured: a file that cannot be written must not cost the measurement.
     std::optional<AtomicFile> file;
-    if (values.count("json") && world.rank() == 0) file.emplace(values["json"].as<std::string>());
+    if (!options.json.empty() && world.rank() == 0) file.emplace(options.json);
     const std::string& what = arguments.front();
-    RunOptions options = to_run_options(values);
     nlohmann::json rows;
     if (what == "kernels")
         rows = bench_kernels(world);
     else if (what == "allreduce")
         rows = bench_allreduce(world);
     else if (what == "step")
-        rows = bench_step(world, options);
+        rows = bench_step(world, options.run);
     else if (what == "scaling")
-        rows = bench_scaling(world, options);
+        rows = bench_scaling(world, options.run);
     else
         throw UsageError("bench: '" + what + "' is unknown; there are kernels, allreduce, step and scaling");
     if (!file) return;

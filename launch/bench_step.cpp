@@ -46,9 +46,9 @@ TrainerOptions with(TrainerOptions options, int replicas, const char* mode) {
 nlohmann::json bench_step(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
     const int replicas = options.trainer.replicas.value_or(communicator.size());
-    EndlessTrainer alone(with(options.trainer, 1, "local"), data.train, Communicator::self());
-    EndlessTrainer local(with(options.trainer, replicas, "local"), data.train, communicator);
-    EndlessTrainer sync(with(options.trainer, replicas, "sync"), data.train, communicator);
+    EndlessTrainer alone(with(options.trainer, 1, "local"), *data.train, Communicator::self());
+    EndlessTrainer local(with(options.trainer, replicas, "local"), *data.train, communicator);
+    EndlessTrainer sync(with(options.trainer, replicas, "sync"), *data.train, communicator);
     GradientReducer<float> exchange(communicator, ReplicaMap(communicator.size(), communicator.size()),
                                     alone.gradients(),
                                     {options.trainer.reduction, options.trainer.gradient_path});
@@ -111,9 +111,9 @@ nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions&
         if (works) {
             TrainerOptions weak = with(options.trainer, ranks, "sync"), strong = weak;
             strong.batch_size = std::max<Index>(1, batch / ranks);
-            one.weak.emplace(weak, data.train, part);
-            one.strong.emplace(strong, data.train, part);
-            one.apart.emplace(with(options.trainer, 1, "sync"), data.train, Communicator::self());
+            one.weak.emplace(weak, *data.train, part);
+            one.strong.emplace(strong, *data.train, part);
+            one.apart.emplace(with(options.trainer, 1, "sync"), *data.train, Communicator::self());
         }
         for (auto* trainer : {&one.weak, &one.apart, &one.strong})
             turns.emplace_back([trainer] { take_turn(*trainer); });

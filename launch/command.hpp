@@ -9,6 +9,7 @@ namespace lockstep::launch {
 /// Arguments are those after the command's name.
 void train_command(const std::vector<std::string>& arguments);
 void evaluate_command(const std::vector<std::string>& arguments);
+void predict_command(const std::vector<std::string>& arguments);
 void compare_command(const std::vector<std::string>& arguments);
 /// The first argument says what to measure.
 void bench_command(const std::vector<std::string>& arguments);

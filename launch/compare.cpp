@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <optional>
 #include <thread>
@@ -39,7 +38,7 @@ std::string machine_name() {
 
 /// "layer 3 (300 channels)"
 std::vector<std::string> layer_names(const StudyOptions& options, const DatasetPair& data) {
-    const Network<float> network(parse_model(options.run.trainer.model), data.train.shape,
+    const Network<float> network(parse_model(options.run.trainer.model), data.train->input_shape(),
                                  {.communicator = Communicator::self(),
                                   .placement = {},
                                   .epsilon = options.run.trainer.epsilon,
@@ -51,19 +50,21 @@ std::vector<std::string> layer_names(const StudyOptions& options, const DatasetP
     return names;
 }
 
-/// What the data are, for the records of combinations.
-struct DataDescriptions {
-    std::string train, test;
+/// What has been found of the data.
+struct DataSurveys {
+    DataSurvey train, test;
 };
 
 /// All that the bits of a combination, and what is measured of it, depend on.
-Settings settings_of(const StudyOptions& options, const CombinationPlan& plan, const DataDescriptions& data) {
+Settings settings_of(const StudyOptions& options, const CombinationPlan& plan, const DatasetPair& data,
+                     const DataSurveys& found) {
     const RunOptions run = run_options_of(options, plan);
-    Settings all = lockstep::settings_of(run.trainer, data.train, plan.replicas, sizeof(float));
+    Settings all = lockstep::settings_of(resolved(run.trainer, *data.train), found.train.description,
+                                         plan.replicas, sizeof(float));
     // Every epoch of a combination is in its record, also if the learning rate does not ask for their number.
     if (run.trainer.schedule.kind == ScheduleKind::constant)
         all.emplace_back("epochs", std::to_string(run.trainer.schedule.epochs));
-    all.emplace_back("test data", data.test);
+    all.emplace_back("test data", found.test.description);
     all.emplace_back("initial weights", run.init_from.empty() ? "random" : run.init_from.string());
     return all;
 }
@@ -71,15 +72,17 @@ Settings settings_of(const StudyOptions& options, const CombinationPlan& plan, c
 /// All combinations of a study, those that are finished already aside.
 class StudyRun {
   public:
-    StudyRun(const StudyOptions& options, const DatasetPair& data, const Communicator& communicator)
+    StudyRun(const StudyOptions& options, const DatasetPair& data, DataSurveys found,
+             const Communicator& communicator)
         : options_(options),
           data_(data),
           communicator_(communicator),
           console_(communicator.rank() == 0),
           plans_(all_combinations(options)),
+          task_(task_of(data.train->target(), *resolved(options.run.trainer, *data.train).loss)),
           records_(plans_.size()),
           finished_(plans_.size(), false),
-          descriptions_{describe(data.train), describe(data.test)} {
+          found_(std::move(found)) {
         if (communicator_.rank() == 0) folder_.emplace(options_);
         load_finished();
         if (folder_) folder_->begin();
@@ -102,7 +105,7 @@ class StudyRun {
     void load_finished() {
         std::string found(plans_.size(), '0');
         for (std::size_t i = 0; folder_ && options_.run.resume && i < plans_.size(); ++i) {
-            auto record = folder_->load(plans_[i], settings_of(options_, plans_[i], descriptions_));
+            auto record = folder_->load(plans_[i], settings_of(options_, plans_[i], data_, found_));
             if (!record) continue;
             records_[i] = std::move(*record);
             found[i] = '1';
@@ -154,12 +157,13 @@ class StudyRun {
 
     /// Once for all combinations, which all start from the same file.
     std::vector<std::string> initial_weights_notes() const {
-        const TrainerOptions& trainer = options_.run.trainer;
+        const TrainerOptions trainer = resolved(options_.run.trainer, *data_.train);
         if (options_.run.init_from.empty()) return {};
         Network<float> network(
-            parse_model(trainer.model), data_.train.shape,
+            parse_model(trainer.model), data_.train->input_shape(),
             {.communicator = Communicator::self(), .placement = {}, .epsilon = trainer.epsilon});
-        return load_initial_weights(options_.run, InputTransform(trainer.input, data_.train), network);
+        return load_initial_weights(options_.run, input_transform(*trainer.input, *data_.train, found_.train),
+                                    network);
     }
 
     void run_one(std::size_t index, StudyProgress& progress) {
@@ -174,13 +178,13 @@ class StudyRun {
             load_reference(plan);
             const int workers = std::min(plan.replicas, communicator_.size());
             if (communicator_.rank() < workers)
-                result = run_combination(options_, plan, data_, workers_.at(workers),
+                result = run_combination(options_, plan, data_, found_.train, workers_.at(workers),
                                          reference_ ? &*reference_ : nullptr, [&](double share) {
                                              progress.update(share);
                                              if (communicator_.rank() == 0) communicator_.show_life(workers);
                                          });
             communicator_.wait_for_all("waiting for a combination");
-            progress.end(result.record, options_.averages);
+            progress.end(result.record, options_.averages, task_);
         }
         if (folder_) keep(index, std::move(result));
     }
@@ -195,7 +199,7 @@ class StudyRun {
 
     void keep(std::size_t index, CombinationResult result) {
         const CombinationPlan& plan = plans_[index];
-        result.record.settings = settings_of(options_, plan, descriptions_);
+        result.record.settings = settings_of(options_, plan, data_, found_);
         // Before the record, which says that all of the combination is there.
         if (!result.parameters.empty() && others_to_come(plan)) {
             folder_->save_reference(plan, result.parameters);
@@ -222,6 +226,7 @@ class StudyRun {
         study.batch_sizes = options_.batch_sizes;
         study.seeds = options_.seeds;
         study.global_batch = options_.global_batch;
+        study.task = task_;
         study.averages = options_.averages;
         study.layers = layer_names(options_, data_);
         study.machine = machine_name();
@@ -243,9 +248,10 @@ class StudyRun {
     Communicator communicator_;
     Console console_;
     std::vector<CombinationPlan> plans_;
+    Task task_;
     std::vector<Combination> records_;  // complete on rank 0 alone
     std::vector<bool> finished_;
-    DataDescriptions descriptions_;
+    DataSurveys found_;
     std::optional<StudyFolder> folder_;
     std::map<int, Communicator> workers_;
     std::optional<ReferenceRun> reference_;
@@ -255,26 +261,30 @@ class StudyRun {
 }  // namespace
 
 void compare_command(const std::vector<std::string>& arguments) {
-    boost::program_options::options_description known;
-    known.add(study_options()).add(training_options());
-    const auto values = parse_arguments(arguments, known);
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = values["timeout"].as<double>()});
-    if (values["help"].as<bool>()) {
-        if (communicator.rank() == 0)
-            std::cout << "mpirun -n RANKS lockstep compare [options]\n\nTrains every combination of modes, "
-                         "batch sizes and seeds, and reports what they are worth.\nOf the options of train, "
-                         "bn, batch-size, replicas and seed give way to the lists below.\n"
-                      << known << std::flush;
-        return;
-    }
-    const StudyOptions options = to_study_options(values);
+    StudyOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options.run);
+    if (options.run.help)
+        return print_once(
+            "mpirun -n RANKS lockstep compare [options]\n\n"
+            "Trains every combination of modes, batch sizes and seeds, and reports what they are worth.\n"
+            "Of the options of train, bn, batch-size, replicas and seed give way to the lists below.\n" +
+            table.help());
+    complete(options);
+    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
     check_prediction(options, communicator);
     const DatasetPair data = load_dataset(options.run.data);
-    auto common = common_settings(resolved_settings(options));
-    common.emplace_back("training data", to_hex16(data.train.hash()));
-    common.emplace_back("test data", to_hex16(data.test.hash()));
+    if (!data.train || !data.test)
+        throw UsageError("data: a study trains and tests: give --data with --test-data or --test-split");
+    auto common = common_settings(options);
+    common.emplace_back("training data", outline(*data.train));
+    common.emplace_back("test data", outline(*data.test));
     check_agreement(communicator, "the study", common);
-    StudyRun(options, data, communicator).run();
+    const bool standardizes = options.run.trainer.input == InputKind::standardized;
+    StudyRun(options, data,
+             {survey(*data.train, communicator, {.moments = standardizes}), survey(*data.test, communicator)},
+             communicator)
+        .run();
 }
 
 }  // namespace lockstep::launch

@@ -3,6 +3,8 @@
 #include "evaluation_text.hpp"
 #include "terminal.hpp"
 
+#include <mpi.h>
+
 #include <cstdio>
 
 namespace lockstep::launch {
@@ -11,7 +13,25 @@ namespace {
 constexpr int bar_cells = 30;
 constexpr std::chrono::milliseconds redraw_interval(100);
 
+/// Eight characters.
+std::string score_text(Task task, double score) {
+    char text[32];
+    if (task == Task::regression)
+        std::snprintf(text, sizeof text, "%8.4g", score);
+    else
+        std::snprintf(text, sizeof text, "%6.2f %%", 100 * score);
+    return text;
+}
+
 }  // namespace
+
+void print_once(const std::string& text) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank != 0) return;
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+}
 
 Console::Console(bool speaks) : speaks_(speaks), terminal_(speaks && output_is_a_terminal()) {}
 
@@ -27,8 +47,14 @@ void Console::settings(const Settings& settings) const {
     std::fflush(stdout);
 }
 
-void Console::epochs_begin() const {
-    line("\n  epoch   train loss  accuracy    test loss  accuracy    seconds  samples/s  waiting");
+void Console::epochs_begin(Task task, bool tests) {
+    tests_ = tests;
+    const std::string name = task == Task::classification ? "accuracy"
+                             : task == Task::regression   ? "RMSE"
+                                                          : "F1";
+    const std::string score = std::string(10 - name.size(), ' ') + name;
+    line("\n  epoch   train loss" + score + (tests ? "    test loss" + score : "") +
+         "    seconds  samples/s  waiting");
 }
 
 void Console::progress(Index epoch, Index epochs, Index step, Index steps, double loss) {
@@ -51,17 +77,18 @@ void Console::clear_bar() const {
 void Console::epoch(const EpochMetrics& m, Index epochs) const {
     if (!speaks_) return;
     clear_bar();
-    std::printf("  %3td/%-3td  %11.4f  %6.2f %%  %11.4f  %6.2f %%  %9.2f  %9.0f  %5.1f %%\n", m.epoch, epochs,
-                m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy, m.seconds,
-                m.samples_per_second, 100 * m.communication_seconds / m.seconds);
+    std::printf("  %3td/%-3td  %11.4f  %s", m.epoch, epochs, m.train_loss,
+                score_text(m.task, m.train_score).c_str());
+    if (tests_) std::printf("  %11.4f  %s", m.test_loss, score_text(m.task, m.test_score).c_str());
+    std::printf("  %9.2f  %9.0f  %5.1f %%\n", m.seconds, m.samples_per_second,
+                100 * m.communication_seconds / m.seconds);
     std::fflush(stdout);
 }
 
-void Console::evaluation(const Evaluation& result, Index samples) const {
+void Console::evaluation(const Evaluation& result) const {
     if (!speaks_) return;
-    std::printf("\n  samples   %td\n  loss      %.6f\n  accuracy  %.2f %%\n", samples, result.loss,
-                100 * result.accuracy);
-    std::fputs(confusion_text(result).c_str(), stdout);
+    std::printf("\n  samples   %td\n  loss      %.6f\n", result.samples, result.loss);
+    std::fputs(evaluation_text(result).c_str(), stdout);
     std::fflush(stdout);
 }
 

@@ -8,29 +8,41 @@
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/model_file.hpp>
 
 #include <mpi.h>
 
 #include <cmath>
-#include <iostream>
 
 namespace lockstep::launch {
 namespace {
 
-namespace po = boost::program_options;
+struct EvaluateOptions {
+    RunOptions run;  ///< all, so that a run's config.cfg can be given as it is; not all are used
+    std::filesystem::path weights;
+};
+
+constexpr const char* own_group = "Evaluation";
+
+void add_options(OptionTable& table, EvaluateOptions& options) {
+    table.group(own_group);
+    table.add("weights", options.weights, path_as_given(),
+              "the .safetensors file to evaluate; one that Lockstep wrote says which model, input and "
+              "data set belong to it",
+              OptionRole::call);
+    add_options(table, options.run);
+}
 
 /// What the user has said against what the file says of itself.
 class FileAgainstOptions {
   public:
-    FileAgainstOptions(const SafetensorsFile& file, const po::variables_map& values)
-        : path_(file.path().string()), values_(values) {}
+    FileAgainstOptions(const SafetensorsFile& file, const OptionTable& table)
+        : path_(file.path().string()), table_(table) {}
 
     /// Whether the option stands on the command line or in the configuration.
-    bool given(const std::string& option) const {
-        return values_.count(option) > 0 && !values_[option].defaulted();
-    }
+    bool given(const std::string& option) const { return table_.given(option); }
     /// Throws if the option was given and is something else than in the file.
     void check(const std::string& option, const std::string& asked, const std::string& in_file) const {
         if (given(option) && asked != in_file)
@@ -40,38 +52,44 @@ class FileAgainstOptions {
 
   private:
     std::string path_;
-    const po::variables_map& values_;
+    const OptionTable& table_;
 };
 
 /// Lets the file say what its model takes; throws on options that contradict it.
 void take_over(const ModelSignature& signature, const FileAgainstOptions& against, RunOptions& options) {
     TrainerOptions& trainer = options.trainer;
     against.check("model", trainer.model, signature.model);
-    against.check("input", to_string(trainer.input), to_string(signature.input.kind()));
+    against.check("input", trainer.input ? to_string(*trainer.input) : "", to_string(signature.input.kind()));
     against.check("bn-epsilon", shortest_text(trainer.epsilon), shortest_text(signature.epsilon));
     against.check("classes", std::to_string(options.data.classes.value_or(0)),
-                  std::to_string(signature.classes));
+                  std::to_string(signature.target.classes));
     trainer.model = signature.model;
     trainer.input = signature.input.kind();
     trainer.epsilon = signature.epsilon;
-    options.data.classes = signature.classes;
+    if (signature.target.classes > 0) options.data.classes = signature.target.classes;
     // A model may be tried on other data than its own, but nobody means the default data set.
     if (!against.given("dataset")) options.data.name = signature.dataset;
 }
 
 /// What the options say of weights that say nothing of themselves.
-ModelSignature signature_from(const RunOptions& options, const Dataset& train) {
-    return {.model = options.trainer.model,
-            .epsilon = options.trainer.epsilon,
-            .classes = train.classes,
-            .dataset = train.name,
-            .input = InputTransform(options.trainer.input, train)};
+ModelSignature signature_from(const RunOptions& options, const Dataset& train,
+                              const Communicator& communicator) {
+    const TrainerOptions trainer = resolved(options.trainer, train);
+    const DataSurvey found =
+        survey(train, communicator, {.moments = *trainer.input == InputKind::standardized});
+    return {.model = trainer.model,
+            .epsilon = trainer.epsilon,
+            .target = train.target(),
+            .loss = trainer.loss->text(),
+            .dataset = train.name(),
+            .input = input_transform(*trainer.input, train, found)};
 }
 
 void check_shape(const ModelSignature& signature, const Dataset& data, const std::filesystem::path& path) {
-    if (signature.input.shape() != data.shape)
+    if (signature.input.shape() != data.input_shape())
         throw UsageError(path.string() + ": its model takes " + signature.input.shape().to_string() +
-                         ", but the samples of data set " + data.name + " are " + data.shape.to_string());
+                         ", but the samples of data set " + data.name() + " are " +
+                         data.input_shape().to_string());
 }
 
 Settings settings_of(const ModelSignature& signature, const RunOptions& options,
@@ -83,54 +101,47 @@ Settings settings_of(const ModelSignature& signature, const RunOptions& options,
             {"dataset", options.data.name}};
 }
 
-void evaluate_file(const std::filesystem::path& path, const po::variables_map& values,
+void evaluate_file(const std::filesystem::path& path, RunOptions options, const OptionTable& table,
                    const Communicator& communicator) {
-    RunOptions options = to_run_options(values);
     const SafetensorsFile file = SafetensorsFile::read(path);
     const std::optional<ModelSignature> signature = read_signature(file);
-    if (signature) take_over(*signature, FileAgainstOptions(file, values), options);
+    if (signature) take_over(*signature, FileAgainstOptions(file, table), options);
     const DatasetPair data = load_dataset(options.data);
-    if (signature) check_shape(*signature, data.test, path);
+    if (signature) check_shape(*signature, *data.test, path);
     const LoadedModel<float> loaded =
-        signature ? load_model<float>(file) : load_model<float>(file, signature_from(options, data.train));
+        signature ? load_model<float>(file)
+                  : load_model<float>(file, signature_from(options, *data.train, communicator));
 
     Settings common = settings_of(loaded.signature, options, path);
     common.emplace_back("fingerprint", to_hex16(fingerprint(*loaded.network)));
-    common.emplace_back("test data", to_hex16(data.test.hash()));
+    common.emplace_back("test data",
+                        outline(*data.test) + ", spot checks " + to_hex16(spot_check(*data.test)));
     check_agreement(communicator, "what to evaluate", common);
-    const Evaluation result = evaluate(*loaded.network, data.test, loaded.signature.input, communicator);
+    const Evaluation result = evaluate(*loaded.network, *data.test, loaded.signature.input,
+                                       parse_loss(loaded.signature.loss), communicator);
     if (!std::isfinite(result.loss))
         throw NumericalError(path.string() + ": its network gives values on data set " + options.data.name +
                              " that are not finite: the training had diverged, or another input is meant");
     const Console console(communicator.rank() == 0);
     console.settings(settings_of(loaded.signature, options, path));
     for (const std::string& note : notes_on(loaded.report, path)) console.line("  " + note);
-    console.evaluation(result, data.test.size());
+    console.evaluation(result);
 }
 
 }  // namespace
 
 void evaluate_command(const std::vector<std::string>& arguments) {
-    // A run's config.cfg can be given as it is: what only training asks for is read and not used.
-    po::options_description own("Evaluation");
-    own.add_options()(
-        "weights", po::value<std::string>(),
-        "the .safetensors file to evaluate; one that Lockstep wrote says which model, input and "
-        "data set belong to it");
-    po::options_description known;
-    known.add(own).add(training_options());
-    const auto values = parse_arguments(arguments, known);
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = values["timeout"].as<double>()});
-    if (values["help"].as<bool>()) {
-        if (communicator.rank() == 0)
-            std::cout << "mpirun -n RANKS lockstep evaluate --weights DIR/model.safetensors\n"
-                      << own << model_options() << std::flush;
-        return;
-    }
-    if (!values.count("weights"))
+    EvaluateOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options.run);
+    if (options.run.help)
+        return print_once("mpirun -n RANKS lockstep evaluate --weights DIR/model.safetensors\n" +
+                          table.help({own_group, data_group, network_group}));
+    if (options.weights.empty())
         throw UsageError(
             "weights: which? give a .safetensors file with --weights, such as DIR/model.safetensors");
-    evaluate_file(values["weights"].as<std::string>(), values, communicator);
+    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
+    evaluate_file(options.weights, options.run, table, communicator);
 }
 
 }  // namespace lockstep::launch

@@ -1,12 +1,19 @@
 #include "evaluation_text.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <numeric>
 #include <vector>
 
 namespace lockstep::launch {
 namespace {
+
+std::string formatted(const char* format, double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
 
 constexpr int widest_table = 13;  // classes: what 100 columns hold
 
@@ -84,10 +91,49 @@ std::string list(const Evaluation& result) {
     return text;
 }
 
+std::string errors(const ValueErrors& errors) {
+    return formatted("%11.5g", errors.rmse) + formatted("  %11.5g", errors.mae) +
+           (std::isnan(errors.r2) ? "        -" : formatted("  %7.4f", errors.r2)) + "\n";
+}
+
+std::string value_lines(const Evaluation& result) {
+    std::string text = "\n  value         RMSE          MAE       R2\n";
+    for (std::size_t j = 0; result.values.size() > 1 && j < result.values.size(); ++j)
+        text += "  " + number(static_cast<Index>(j), 5) + "  " + errors(result.values[j]);
+    return text + "    all  " + errors(result.all);
+}
+
+std::string label_lines(const Evaluation& result) {
+    std::string text = "\n  label       F1   precision      recall\n";
+    const auto share = [](Index part, Index other) {
+        return part + other == 0 ? "         - "
+                                 : formatted("%9.2f %%", 100 * static_cast<double>(part) /
+                                                             static_cast<double>(part + other));
+    };
+    for (std::size_t j = 0; j < result.labels.size(); ++j) {
+        const LabelCounts& label = result.labels[j];
+        text += "  " + number(static_cast<Index>(j), 5) + formatted("  %6.2f %%", 100 * label.f1()) + " " +
+                share(label.true_positives, label.false_positives) + " " +
+                share(label.true_positives, label.false_negatives) + "\n";
+    }
+    return text + "    all" + formatted("  %6.2f %%\n", 100 * result.score);
+}
+
 }  // namespace
 
-std::string confusion_text(const Evaluation& evaluation) {
-    return evaluation.classes <= widest_table ? table(evaluation) : list(evaluation);
+std::string evaluation_text(const Evaluation& evaluation) {
+    switch (evaluation.task) {
+        case Task::regression:
+            return value_lines(evaluation);
+        case Task::labels:
+            return label_lines(evaluation);
+        case Task::classification:
+            break;
+    }
+    std::string text = "  accuracy  " + formatted("%.2f %%\n", 100 * evaluation.score);
+    if (evaluation.classes > 5) text += "  top-5     " + formatted("%.2f %%\n", 100 * evaluation.top5);
+    if (evaluation.confusion.empty()) return text;
+    return text + (evaluation.classes <= widest_table ? table(evaluation) : list(evaluation));
 }
 
 }  // namespace lockstep::launch

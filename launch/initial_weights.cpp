@@ -61,8 +61,8 @@ std::vector<std::string> load_initial_weights(const RunOptions& run, const Input
         if (signature->model != run.trainer.model && !run.init_partial)
             notes.push_back("init-from: the weights were trained in another model: " + signature->model);
         const InputTransform& trained = signature->input;
-        compare("input", to_string(trained.kind()), to_string(input.kind()), run.input_given, file.path(),
-                notes);
+        compare("input", to_string(trained.kind()), to_string(input.kind()), run.trainer.input.has_value(),
+                file.path(), notes);
         compare("bn-epsilon", shortest_text(signature->epsilon), shortest_text(run.trainer.epsilon),
                 run.epsilon_given, file.path(), notes);
         if (trained.kind() == input.kind() && trained != input)

@@ -1,5 +1,6 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
 #include "command.hpp"
+#include "console.hpp"
 #include "failure.hpp"
 #include "lone_rank.hpp"
 
@@ -27,6 +28,7 @@ constexpr const char* usage =
     "\n"
     "  mpirun -n RANKS lockstep train [options]       train a network\n"
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
+    "  mpirun -n RANKS lockstep predict [options]     write what a trained network predicts\n"
     "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
     "\n"
@@ -54,13 +56,6 @@ void settle_instruction_set(const lockstep::Communicator& world) {
         agreed.narrowest_rank);
 }
 
-/// From the first rank alone.
-void print_once(const std::string& text) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rank == 0) std::fputs(text.c_str(), stdout);
-}
-
 void run(const std::vector<std::string>& words) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
@@ -71,13 +66,14 @@ void run(const std::vector<std::string>& words) {
     if (!help) settle_instruction_set(world);
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
+    if (command == "predict") return predict_command(arguments);
     if (command == "compare") return compare_command(arguments);
     if (command == "bench") return bench_command(arguments);
     if (command == "help" || command == "--help") return print_once(usage);
     if (command == "version" || command == "--version") return print_once(version_text());
     throw lockstep::UsageError(
         "'" + command +
-        "' is no command; there are train, evaluate, compare and bench (see lockstep --help)");
+        "' is no command; there are train, evaluate, predict, compare and bench (see lockstep --help)");
 }
 
 /// "Open MPI v4.1.4", without what else the library says of itself.

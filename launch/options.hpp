@@ -1,11 +1,11 @@
-/// The command line and the configuration file: from words to the library's option structs.
+/// The options of `train`, which all commands build on: what they are, and how a command line is read.
 #pragma once
 
-#include <lockstep/base/settings.hpp>
-#include <lockstep/data/dataset.hpp>
-#include <lockstep/train/trainer.hpp>
+#include "option_table.hpp"
 
-#include <boost/program_options.hpp>
+#include <lockstep/base/settings.hpp>
+#include <lockstep/data/load_dataset.hpp>
+#include <lockstep/train/trainer.hpp>
 
 #include <filesystem>
 #include <string>
@@ -13,44 +13,66 @@
 
 namespace lockstep::launch {
 
-/// What `train` and `evaluate` are asked to do.
+/// What `train` is asked to do. As constructed, everything is as by default.
 struct RunOptions {
+    RunOptions() { trainer.schedule.epochs = 10; }
+
     TrainerOptions trainer;
     DatasetOptions data;
     std::filesystem::path init_from;
     bool init_partial = false;
-    /// Whether the user said what these are: what is only a default gives way to what a model file says.
-    bool input_given = false, epsilon_given = false;
+    /// Whether the user said what it is: what is only a default gives way to what a model file says.
+    bool epsilon_given = false;
+    double label_smoothing = 0;
+    std::filesystem::path config;
     std::filesystem::path output;
     Index checkpoint_every = 1;
     bool resume = false;
     double timeout_seconds = 300;
+    bool help = false;
 };
 
-/// All settings that a run was resolved to, in the order of the option table, as they would stand in a
-/// configuration file.
-Settings resolved_settings(const RunOptions& options);
-/// Settings as the text of a configuration file.
-std::string configuration_text(const Settings& settings);
-/// Those that all ranks must have in common: a path may differ, and what is read there is compared.
-Settings common_settings(Settings settings);
+/// Titles of parts of the help.
+inline constexpr const char* data_group = "Data";
+inline constexpr const char* network_group = "Network";
+
+/// The one place where these options are listed, in the order of config.cfg. A new one is a member with its
+/// default and one entry here. A command with options of its own has such a function for a struct of its own,
+/// which calls this one for the RunOptions in it.
+void add_options(OptionTable& table, RunOptions& run);
+
+/// The table bound to a struct of options, whose values now are the defaults.
+template <class Options>
+OptionTable table_of(Options& options) {
+    OptionTable table;
+    add_options(table, options);
+    return table;
+}
+
+/// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume the
+/// configuration in the output folder. `table` is bound to `run`, and to what else there may be. Throws
+/// UsageError or FileError, naming the option.
+void read_arguments(const std::vector<std::string>& arguments, OptionTable& table, RunOptions& run);
 
 /// What is wrong with a folder that nothing has begun in, after its name.
 inline constexpr const char* no_run_to_resume =
     "there is nothing to resume: check the name of the folder, or begin without --resume";
 
-/// The options of `train`, grouped for --help.
-boost::program_options::options_description training_options();
-/// Those among them that say which data and which model.
-boost::program_options::options_description model_options();
-
-/// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume the
-/// configuration in the output folder. Throws UsageError or FileError, naming the option, on anything
-/// unknown.
-boost::program_options::variables_map parse_arguments(
-    const std::vector<std::string>& arguments, const boost::program_options::options_description& known);
-
-/// From named values to structs. Throws UsageError, naming the option, on a value that makes no sense.
-RunOptions to_run_options(const boost::program_options::variables_map& values);
+/// All settings that a run or a study was resolved to, as config.cfg has them.
+template <class Options>
+Settings resolved_settings(const Options& options) {
+    Options copy;
+    const OptionTable table = table_of(copy);  // knows the defaults, from before the next line
+    copy = options;
+    return table.settings();
+}
+/// Those that all ranks must have in common.
+template <class Options>
+Settings common_settings(const Options& options) {
+    Options copy;
+    return table_of(copy).common(resolved_settings(options));
+}
+/// Settings as the text of a configuration file.
+std::string configuration_text(const Settings& settings);
 
 }  // namespace lockstep::launch

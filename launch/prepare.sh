@@ -1,10 +1,10 @@
 # What quickstart, tests/run and .ci/run share: packages, the number of jobs, headlines. To be sourced by bash.
 
 build_packages=(g++ cmake make openmpi-bin libopenmpi-dev libeigen3-dev libboost-program-options-dev
-    nlohmann-json3-dev zlib1g-dev libgtest-dev python3)
+    nlohmann-json3-dev zlib1g-dev libhdf5-dev libgtest-dev python3)
 # For CI. clang: one version everywhere, others format differently. ccache: time. The rest: tests that are skipped
 # without them.
-check_packages=(clang-format-14 clang-tidy-14 ccache gfortran valgrind python3-torch)
+check_packages=(clang-format-14 clang-tidy-14 ccache gfortran valgrind python3-torch python3-h5py)
 
 headline() {
     printf '\n== %s\n' "$*"

@@ -6,8 +6,6 @@
 #include <lockstep/report/study.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
 
-#include <boost/program_options.hpp>
-
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,11 +13,13 @@
 
 namespace lockstep::launch {
 
+/// As constructed, everything is as by default.
 struct StudyOptions {
     RunOptions run;  ///< what all combinations have in common
-    std::vector<BatchNormMode> modes;
-    std::vector<Index> batch_sizes;
-    std::vector<std::uint64_t> seeds;
+    std::vector<BatchNormMode> modes = {
+        {StatisticsScope::local}, {StatisticsScope::group, 4}, {StatisticsScope::sync}};
+    std::vector<Index> batch_sizes = {2, 4, 8, 16, 32};
+    std::vector<std::uint64_t> seeds = {1, 2, 3};
     Index global_batch = 64;
     AverageKind averages = AverageKind::pooled;
     std::vector<int> predicted_ranks;  ///< empty: no prediction
@@ -37,14 +37,11 @@ struct CombinationPlan {
     std::string reason_to_leave_out() const;
 };
 
-/// The options of `compare` beside those of `train`, for --help and parsing.
-boost::program_options::options_description study_options();
+/// The options of `compare`, with those of `train` after its own.
+void add_options(OptionTable& table, StudyOptions& study);
 
-/// From named values to structs. Throws UsageError, naming the option, on a value that makes no sense.
-StudyOptions to_study_options(const boost::program_options::variables_map& values);
-
-/// All settings, as they would stand in a configuration file.
-Settings resolved_settings(const StudyOptions& options);
+/// Sorts the batch sizes. Throws UsageError, naming the option, if values make no sense together.
+void complete(StudyOptions& study);
 
 /// All combinations, in the order of tables: by mode, then batch size, then seed.
 std::vector<CombinationPlan> all_combinations(const StudyOptions& options);

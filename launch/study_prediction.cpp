@@ -78,7 +78,7 @@ LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
 }
 
 StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
-    const Network<float> network(parse_model(study.run.trainer.model), data.train.shape,
+    const Network<float> network(parse_model(study.run.trainer.model), data.train->input_shape(),
                                  {.communicator = Communicator::self(),
                                   .placement = {},
                                   .epsilon = study.run.trainer.epsilon,
@@ -103,7 +103,7 @@ double step_seconds(const StudyOptions& study, const DatasetPair& data, const Co
     // Time is all that matters: no step may diverge.
     options.schedule = {.kind = ScheduleKind::constant, .learning_rate = 1e-9, .epochs = 1};
     try {
-        Trainer<float> trainer(options, data.train, communicator);
+        Trainer<float> trainer(options, *data.train, communicator);
         std::vector<double> times;
         for (Index step = 0; step < std::min(timed_steps, trainer.steps_per_epoch()); ++step) {
             const double start = MPI_Wtime();

@@ -53,12 +53,15 @@ void StudyProgress::update(double share) {
     std::fflush(stdout);
 }
 
-void StudyProgress::end(const Combination& one, AverageKind averages) {
+void StudyProgress::end(const Combination& one, AverageKind averages, Task task) {
     std::string result = "failed: " + one.reason;
     if (one.outcome == Outcome::finished && !one.epochs.empty()) {
         char text[64];
-        std::snprintf(text, sizeof text, "test error %6.2f %%  %6.1f s",
-                      100 * (1 - one.epochs.back().accuracy(averages)), one.seconds);
+        const double score = one.epochs.back().score(averages);
+        if (higher_is_better(task))
+            std::snprintf(text, sizeof text, "test error %6.2f %%  %6.1f s", 100 * (1 - score), one.seconds);
+        else
+            std::snprintf(text, sizeof text, "test RMSE %9.4g  %6.1f s", score, one.seconds);
         result = text;
     }
     const std::string line = head();

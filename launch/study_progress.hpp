@@ -18,7 +18,7 @@ class StudyProgress {
     void begin(const std::string& name);
     /// `share` of the combination is done. Redraws a few times a second, and only on a terminal.
     void update(double share);
-    void end(const Combination& combination, AverageKind averages);
+    void end(const Combination& combination, AverageKind averages, Task task);
 
   private:
     std::string left(double done) const;

@@ -79,7 +79,7 @@ class StepClock {
 class CombinationRun {
   public:
     CombinationRun(const StudyOptions& study, const CombinationPlan& plan, const DatasetPair& data,
-                   const Communicator& communicator, const ReferenceRun* reference,
+                   const DataSurvey& found, const Communicator& communicator, const ReferenceRun* reference,
                    const std::function<void(double)>& progress)
         : study_(study),
           plan_(plan),
@@ -87,7 +87,7 @@ class CombinationRun {
           communicator_(communicator),
           reference_(communicator.rank() == 0 ? reference : nullptr),
           progress_(progress),
-          trainer_(run_options_of(study, plan).trainer, data.train, communicator),
+          trainer_(run_options_of(study, plan).trainer, *data.train, communicator, found),
           noise_(communicator, trainer_.replica_map(), trainer_.network().batch_norms()),
           clock_(communicator_) {
         if (!study.run.init_from.empty())
@@ -104,7 +104,7 @@ class CombinationRun {
             const EpochResult trained =
                 trainer_.run_epoch([&](const StepResult& step) { observe(step, record); });
             epoch.train_loss = trained.loss;
-            epoch.train_accuracy = trained.accuracy;
+            epoch.train_score = trained.score;
             evaluate_epoch(epoch);
             keep_parameters(epoch, result.parameters);
         }
@@ -148,28 +148,29 @@ class CombinationRun {
     }
 
     Evaluation evaluate_now() {
-        return evaluate(trainer_.network(), data_.test, trainer_.transform(), communicator_);
+        return evaluate(trainer_.network(), *data_.test, trainer_.transform(), trainer_.loss(),
+                        communicator_);
     }
 
     void evaluate_epoch(StudyEpoch& epoch) {
         const Evaluation pooled = evaluate_now();
-        epoch.pooled_accuracy = pooled.accuracy;
+        epoch.pooled_score = pooled.score;
         epoch.test_loss = pooled.loss;
         const bool last = trainer_.epoch() == epochs();
         if (last || study_.averages == AverageKind::first) {
             const KeptAverages kept(trainer_.network());
             first_averages_->replace_running_averages();
             const Evaluation first = evaluate_now();
-            epoch.first_accuracy = first.accuracy;
+            epoch.first_score = first.score;
             if (study_.averages == AverageKind::first) epoch.test_loss = first.loss;
         }
         if (!last) return;
-        const TrainingModeResult batch = trainer_.evaluate_in_training_mode(data_.test);
-        if (batch.samples > 0) epoch.batch_accuracy = batch.accuracy;
+        const TrainingModeResult batch = trainer_.evaluate_in_training_mode(*data_.test);
+        if (batch.samples > 0) epoch.batch_score = batch.score;
         if (trainer_.options().precise_batches > 0) {
             const KeptAverages kept(trainer_.network());
             trainer_.recompute_running_averages();
-            epoch.precise_accuracy = evaluate_now().accuracy;
+            epoch.precise_score = evaluate_now().score;
         }
     }
 
@@ -223,8 +224,8 @@ double mean_over_ranks(double value, const Communicator& communicator) {
 }
 
 CombinationResult run_combination(const StudyOptions& study, const CombinationPlan& plan,
-                                  const DatasetPair& data, const Communicator& communicator,
-                                  const ReferenceRun* reference,
+                                  const DatasetPair& data, const DataSurvey& found,
+                                  const Communicator& communicator, const ReferenceRun* reference,
                                   const std::function<void(double)>& progress) {
     CombinationResult result;
     Combination& record = result.record;
@@ -238,7 +239,7 @@ CombinationResult run_combination(const StudyOptions& study, const CombinationPl
         result.parameters.clear();
     };
     try {
-        CombinationRun(study, plan, data, communicator, reference, progress).train(result);
+        CombinationRun(study, plan, data, found, communicator, reference, progress).train(result);
     } catch (const UsageError& error) {
         fail(error);
     } catch (const NumericalError& error) {

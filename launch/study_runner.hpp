@@ -24,8 +24,8 @@ struct CombinationResult {
 /// complete. `progress` is called after each step with the share of the work that is done. A training that
 /// cannot start or go on gives a record of that; errors of files and of communication are thrown.
 CombinationResult run_combination(const StudyOptions& study, const CombinationPlan& plan,
-                                  const DatasetPair& data, const Communicator& communicator,
-                                  const ReferenceRun* reference,
+                                  const DatasetPair& data, const DataSurvey& found,
+                                  const Communicator& communicator, const ReferenceRun* reference,
                                   const std::function<void(double share)>& progress);
 
 /// The median; NaN where there are none.

@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iostream>
 #include <optional>
 #include <utility>
 
@@ -26,23 +25,24 @@ namespace lockstep::launch {
 namespace {
 
 /// What a run depends on beside what the trainer knows of.
-Settings settings_beside(const RunOptions& options, const DatasetPair& data) {
-    return {{"test data", describe(data.test)},
+Settings settings_beside(const RunOptions& options, const std::string& test_data) {
+    return {{"test data", test_data},
             {"initial weights", options.init_from.empty() ? "random" : options.init_from.string()}};
 }
 
 /// One run, from its first epoch, or the one at which it is resumed, to its last.
 class Run {
   public:
-    Run(const RunOptions& options, const DatasetPair& data, const Communicator& communicator)
+    Run(const RunOptions& options, const DatasetPair& data, const std::string& test_data,
+        const Communicator& communicator)
         : options_(options),
           data_(data),
           communicator_(communicator),
           console_(communicator.rank() == 0),
-          beside_(settings_beside(options, data)),
+          beside_(settings_beside(options, test_data)),
           from_checkpoint_(options.resume && resumes_from_checkpoint(options.output)),
           folder_(open_folder()),
-          trainer_(options.trainer, data.train, communicator) {
+          trainer_(options.trainer, *data.train, communicator) {
         if (from_checkpoint_)
             load_checkpoint(trainer_, checkpoint_path(options_.output), beside_);
         else if (!options_.init_from.empty())
@@ -59,7 +59,7 @@ class Run {
 
     void train() {
         introduce();
-        if (trainer_.epoch() < epochs()) console_.epochs_begin();
+        if (trainer_.epoch() < epochs()) console_.epochs_begin(trainer_.task(), data_.test != nullptr);
         while (trainer_.epoch() < epochs()) {
             train_epoch();
             if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs()) save();
@@ -108,11 +108,12 @@ class Run {
         console_.settings(settings);
         // No replica gets more than all samples, however many are asked for.
         const Index global_batch = std::min(
-            data_.train.size(), map.replicas() * std::min(options_.trainer.batch_size, data_.train.size()));
+            data_.train->size(), map.replicas() * std::min(options_.trainer.batch_size, data_.train->size()));
         console_.line("\n  " + std::to_string(communicator_.size()) + " ranks, " +
                       std::to_string(map.replicas()) + " replicas, global batch " +
-                      std::to_string(global_batch) + "; " + std::to_string(data_.train.size()) +
-                      " training and " + std::to_string(data_.test.size()) + " test samples");
+                      std::to_string(global_batch) + "; " + std::to_string(data_.train->size()) +
+                      " training " +
+                      (data_.test ? "and " + std::to_string(data_.test->size()) + " test " : "") + "samples");
         for (const std::string& note : notes_) console_.line("  " + note);
         if (from_checkpoint_ && trainer_.epoch() == epochs())
             console_.line("  complete after epoch " + std::to_string(trainer_.epoch()) +
@@ -132,21 +133,29 @@ class Run {
         });
         const double waited = communicator_.seconds_waited() - waited_before;
         trainer_.recompute_running_averages();
-        const Evaluation test = evaluate(trainer_.network(), data_.test, trainer_.transform(), communicator_);
-        if (!std::isfinite(test.loss))
-            throw NumericalError("the test loss is no longer finite after epoch " + std::to_string(number) +
-                                 ": lower the learning rate, or warm it up");
-        const EpochMetrics metrics{
-            .epoch = number,
-            .train_loss = result.loss,
-            .train_accuracy = result.accuracy,
-            .test_loss = test.loss,
-            .test_accuracy = test.accuracy,
-            .seconds = result.seconds,
-            .samples_per_second = static_cast<double>(data_.train.size()) / result.seconds,
-            .communication_seconds = waited};
+        EpochMetrics metrics{.task = trainer_.task(),
+                             .epoch = number,
+                             .train_loss = result.loss,
+                             .train_score = result.score,
+                             .seconds = result.seconds,
+                             .samples_per_second = static_cast<double>(data_.train->size()) / result.seconds,
+                             .communication_seconds = waited};
+        if (data_.test) test(metrics);
         if (folder_) folder_->metrics().write(metrics);
         console_.epoch(metrics, epochs());
+    }
+
+    void test(EpochMetrics& metrics) const {
+        const Evaluation result =
+            evaluate(trainer_.network(), *data_.test, trainer_.transform(), trainer_.loss(), communicator_);
+        if (!std::isfinite(result.loss))
+            throw NumericalError("the test loss is no longer finite after epoch " +
+                                 std::to_string(metrics.epoch) + ": lower the learning rate, or warm it up");
+        metrics.test_loss = result.loss;
+        metrics.test_score = result.score;
+        metrics.test_top5 = result.top5;
+        metrics.test_mae = result.all.mae;
+        metrics.test_r2 = result.all.r2;
     }
 
     void save() {
@@ -167,22 +176,19 @@ class Run {
 }  // namespace
 
 void train_command(const std::vector<std::string>& arguments) {
-    const auto known = training_options();
-    const auto values = parse_arguments(arguments, known);
-    if (values["help"].as<bool>()) {
-        int rank = 0;
-        MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-        if (rank == 0) std::cout << "mpirun -n RANKS lockstep train [options]\n" << known << std::flush;
-        return;
-    }
-    RunOptions options = to_run_options(values);
+    RunOptions options;
+    OptionTable table = table_of(options);
+    read_arguments(arguments, table, options);
+    if (options.help) return print_once("mpirun -n RANKS lockstep train [options]\n" + table.help());
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
     const DatasetPair data = load_dataset(options.data);
-    auto common = common_settings(resolved_settings(options));
-    common.emplace_back("test data", to_hex16(data.test.hash()));
+    if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");
+    auto common = common_settings(options);
+    common.emplace_back("test data", data.test ? outline(*data.test) : "none");
     check_agreement(communicator, "the run", common);
-    Run(options, data, communicator).train();
+    const std::string test_data = data.test ? survey(*data.test, communicator).description : "none";
+    Run(options, data, test_data, communicator).train();
 }
 
 }  // namespace lockstep::launch

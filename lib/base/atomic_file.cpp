@@ -65,6 +65,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     }
 }
 
+void AtomicFile::resize(std::size_t bytes) {
+    if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot make room for");
+}
+
 void AtomicFile::commit() {
     if (::fsync(descriptor_) != 0) fail("cannot flush");
     // Network file systems may report a full disk no earlier than when a descriptor is closed. The other one

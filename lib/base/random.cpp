@@ -78,15 +78,4 @@ std::uint64_t RandomStream::below(std::uint64_t bound) {
     return value % bound;
 }
 
-std::vector<std::uint32_t> random_permutation(std::uint32_t count, RandomStream stream) {
-    std::vector<std::uint32_t> order(count);
-    random_permutation(std::span(order), stream);
-    return order;
-}
-
-void random_permutation(std::span<std::uint32_t> order, RandomStream stream) {
-    std::iota(order.begin(), order.end(), 0u);
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[stream.below(i)]);
-}
-
 }  // namespace lockstep

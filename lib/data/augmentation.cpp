@@ -16,8 +16,8 @@ Augmentation::Augmentation(const AugmentationOptions& options, std::uint64_t see
                          " pixels; it must be from 0 to " + std::to_string(most_padding));
 }
 
-void Augmentation::apply(Index sample_index, const Shape& shape, const std::uint8_t* in,
-                         std::uint8_t* out) const {
+template <class Value>
+void Augmentation::apply(Index sample_index, const Shape& shape, const Value* in, Value* out) const {
     RandomStream random(seed_, RandomPurpose::augmentation, static_cast<std::uint64_t>(sample_index), epoch_);
     // Always drawn in this order, wanted or not, so that either option leaves what the other draws as it is.
     const bool mirrored = random.below(2) == 1 && options_.horizontal_flip;
@@ -29,14 +29,17 @@ void Augmentation::apply(Index sample_index, const Shape& shape, const std::uint
         const Index from_row = row + down;
         for (Index column = 0; column < shape.width; ++column) {
             const Index from_column = (mirrored ? shape.width - 1 - column : column) + right;
-            std::uint8_t* pixel = out + (row * shape.width + column) * shape.channels;
+            Value* const pixel = out + (row * shape.width + column) * shape.channels;
             if (from_row < 0 || from_row >= shape.height || from_column < 0 || from_column >= shape.width)
-                std::fill_n(pixel, shape.channels, std::uint8_t{0});
+                std::fill_n(pixel, shape.channels, Value(0));
             else
                 std::copy_n(in + (from_row * shape.width + from_column) * shape.channels, shape.channels,
                             pixel);
         }
     }
 }
+
+template LOCKSTEP_EXPORT void Augmentation::apply(Index, const Shape&, const float*, float*) const;
+template LOCKSTEP_EXPORT void Augmentation::apply(Index, const Shape&, const double*, double*) const;
 
 }  // namespace lockstep

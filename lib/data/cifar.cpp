@@ -19,7 +19,7 @@ constexpr Index most_samples =
     10'000'000;  // what a compressed file may expand to before it counts as damaged
 
 /// Appends a record's image, channels-last, and its label.
-void append(Dataset& dataset, const std::array<std::uint8_t, record_bytes>& record) {
+void append(Images& dataset, const std::array<std::uint8_t, record_bytes>& record) {
     dataset.labels.push_back(record[0]);
     for (std::size_t pixel = 0; pixel < cifar_pixels; ++pixel)
         for (std::size_t channel = 0; channel < cifar_channels; ++channel)
@@ -27,7 +27,7 @@ void append(Dataset& dataset, const std::array<std::uint8_t, record_bytes>& reco
 }
 
 /// Appends all images of a file.
-void read_batch(const std::vector<std::filesystem::path>& places, const std::string& name, Dataset& dataset) {
+void read_batch(const std::vector<std::filesystem::path>& places, const std::string& name, Images& dataset) {
     DataFile file(find_data_file(places, {name}));
     std::array<std::uint8_t, record_bytes> record;
     Index records = 0;
@@ -49,9 +49,9 @@ void read_batch(const std::vector<std::filesystem::path>& places, const std::str
     if (records == 0) file.fail("it is empty, where at least one image was expected");
 }
 
-Dataset empty_cifar() {
-    Dataset dataset;
-    dataset.name = "cifar10";
+Images empty_cifar() {
+    Images dataset;
+    dataset.title = "cifar10";
     dataset.shape = {static_cast<Index>(cifar_side), static_cast<Index>(cifar_side),
                      static_cast<Index>(cifar_channels)};
     dataset.classes = cifar_classes;
@@ -60,7 +60,7 @@ Dataset empty_cifar() {
 
 }  // namespace
 
-DatasetPair read_cifar10(const std::filesystem::path& directory) {
+ImagesPair read_cifar10(const std::filesystem::path& directory) {
     // All files from one place: where the first is.
     const std::string first = "data_batch_1.bin";
     std::vector<std::filesystem::path> places = {directory, directory / "cifar-10-batches-bin"};
@@ -69,7 +69,7 @@ DatasetPair read_cifar10(const std::filesystem::path& directory) {
             places = {place};
             break;
         }
-    DatasetPair pair{empty_cifar(), empty_cifar()};
+    ImagesPair pair{empty_cifar(), empty_cifar()};
     for (int batch = 1; batch <= 5; ++batch)
         read_batch(places, "data_batch_" + std::to_string(batch) + ".bin", pair.train);
     read_batch(places, "test_batch.bin", pair.test);

@@ -232,12 +232,12 @@ void render_digit(std::uint64_t seed, std::uint64_t index, std::uint8_t* pixels,
     expose(blurred(blurred(canvas, share, 1), share, side), random, pixels);
 }
 
-Dataset make_digits(std::uint64_t seed, Index first, Index count) {
+Images make_digits(std::uint64_t seed, Index first, Index count) {
     if (first < 0 || count < 1)
         throw UsageError("digits: " + std::to_string(count) + " images from index " + std::to_string(first) +
                          " on were asked for; ask for at least one, from index 0 or later");
-    Dataset digits;
-    digits.name = "digits";
+    Images digits;
+    digits.title = "digits";
     digits.shape = {digit_side, digit_side, 1};
     digits.classes = 10;
     digits.pixels.resize(static_cast<std::size_t>(count * digits.shape.size()));

@@ -50,7 +50,7 @@ std::vector<std::uint32_t> read_dimensions(DataFile& file, std::size_t count) {
 }
 
 /// Reads the images into `dataset`: its shape and pixels.
-void read_images(const std::filesystem::path& path, Dataset& dataset) {
+void read_images(const std::filesystem::path& path, Images& dataset) {
     DataFile file(path);
     const std::vector<std::uint32_t> dimensions = read_dimensions(file, 3);
     const std::uint32_t count = dimensions[0], height = dimensions[1], width = dimensions[2];
@@ -83,9 +83,9 @@ std::vector<std::uint8_t> read_labels(const std::filesystem::path& path, std::si
 }
 
 /// From the paths of two files that are there.
-Dataset read_pair(const std::filesystem::path& images_path, const std::filesystem::path& labels_path) {
-    Dataset dataset;
-    dataset.name = "mnist";
+Images read_pair(const std::filesystem::path& images_path, const std::filesystem::path& labels_path) {
+    Images dataset;
+    dataset.title = "mnist";
     read_images(images_path, dataset);
     const std::size_t images = dataset.pixels.size() / static_cast<std::size_t>(dataset.shape.size());
     dataset.labels = read_labels(labels_path, images);
@@ -95,16 +95,16 @@ Dataset read_pair(const std::filesystem::path& images_path, const std::filesyste
 
 }  // namespace
 
-Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
-                 const std::string& labels_name) {
+Images read_idx(const std::filesystem::path& directory, const std::string& images_name,
+                const std::string& labels_name) {
     const std::filesystem::path images = find_data_file({directory}, {images_name});
     return read_pair(images, find_data_file({directory}, {labels_name}));
 }
 
-DatasetPair read_mnist(const std::filesystem::path& directory) {
+ImagesPair read_mnist(const std::filesystem::path& directory) {
     const MnistFiles files = find_mnist_files(directory);
-    DatasetPair pair{read_pair(files.train_images, files.train_labels),
-                     read_pair(files.test_images, files.test_labels)};
+    ImagesPair pair{read_pair(files.train_images, files.train_labels),
+                    read_pair(files.test_images, files.test_labels)};
     if (!(pair.train.shape == pair.test.shape))
         throw FileError(files.test_images.string() + ": its images are " + pair.test.shape.to_string() +
                         ", where those of " + files.train_images.filename().string() + " are " +

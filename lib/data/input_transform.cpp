@@ -2,7 +2,7 @@
 
 #include <lockstep/base/error.hpp>
 
-#include <array>
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -27,59 +27,60 @@ std::string to_string(InputKind kind) {
     throw UsageError("not a kind of input: " + std::to_string(static_cast<int>(kind)));
 }
 
-InputTransform::InputTransform(InputKind kind, const Dataset& train)
-    : kind_(kind),
-      shape_(train.shape),
-      offset_(static_cast<std::size_t>(shape_.channels), 0.0),
-      divisor_(static_cast<std::size_t>(shape_.channels), kind == InputKind::unit ? 255.0 : 1.0) {
-    if (train.size() < 1 || shape_.size() < 1)
-        throw UsageError("the training set " + train.name + " is empty");
-    if (kind == InputKind::standardized) standardize(train);
-}
+InputTransform::InputTransform(InputKind kind, const Shape& shape)
+    : InputTransform(kind, shape, std::vector<double>(static_cast<std::size_t>(shape.channels), 0.0),
+                     std::vector<double>(static_cast<std::size_t>(shape.channels),
+                                         kind == InputKind::unit ? 255.0 : 1.0)) {}
 
 InputTransform::InputTransform(InputKind kind, const Shape& shape, std::vector<double> offsets,
                                std::vector<double> divisors)
-    : kind_(kind), shape_(shape), offset_(std::move(offsets)), divisor_(std::move(divisors)) {
+    : kind_(kind), shape_(shape), exact_{std::move(offsets), std::move(divisors)} {
     const auto channels = static_cast<std::size_t>(shape_.channels);
     if (shape_.height < 1 || shape_.width < 1 || shape_.channels < 1)
         throw UsageError("an input transform needs an image of at least one value, not " +
                          shape_.to_string());
-    if (offset_.size() != channels || divisor_.size() != channels)
+    if (exact_.offsets.size() != channels || exact_.divisors.size() != channels)
         throw UsageError("an input transform of " + std::to_string(channels) +
                          " channels needs an offset and a divisor for each, but has " +
-                         std::to_string(offset_.size()) + " and " + std::to_string(divisor_.size()));
+                         std::to_string(exact_.offsets.size()) + " and " +
+                         std::to_string(exact_.divisors.size()));
     for (std::size_t channel = 0; channel < channels; ++channel) {
-        const double offset = offset_[channel], divisor = divisor_[channel];
+        const double offset = exact_.offsets[channel], divisor = exact_.divisors[channel];
         const bool fits = kind == InputKind::standardized
                               ? std::isfinite(offset) && std::isfinite(divisor) && divisor > 0
                               : offset == 0 && divisor == (kind == InputKind::unit ? 255.0 : 1.0);
         if (!fits)
             throw UsageError("an input transform of kind " + to_string(kind) + " cannot subtract " +
                              std::to_string(offset) + " and divide by " + std::to_string(divisor));
+        rounded_.offsets.push_back(static_cast<float>(offset));
+        rounded_.divisors.push_back(static_cast<float>(divisor));
     }
 }
 
-void InputTransform::standardize(const Dataset& train) {
-    const auto channels = static_cast<std::size_t>(shape_.channels);
-    // How often each channel takes each value: exact, whatever the size and the order of the samples.
-    std::vector<std::array<std::uint64_t, 256>> counts(channels);
-    for (std::size_t at = 0; at < train.pixels.size(); at += channels)
-        for (std::size_t channel = 0; channel < channels; ++channel)
-            ++counts[channel][train.pixels[at + channel]];
-
-    const auto total = static_cast<double>(train.size() * shape_.pixels());
-    for (std::size_t channel = 0; channel < channels; ++channel) {
-        std::uint64_t sum = 0;
-        for (std::size_t value = 0; value < 256; ++value) sum += value * counts[channel][value];
-        const double mean = static_cast<double>(sum) / total;
-        double squares = 0;
-        for (std::size_t value = 0; value < 256; ++value) {
-            const double deviation = static_cast<double>(value) - mean;
-            squares += static_cast<double>(counts[channel][value]) * deviation * deviation;
-        }
-        offset_[channel] = mean;
-        if (squares > 0) divisor_[channel] = std::sqrt(squares / total);
+template <class Value, class Scalar>
+void InputTransform::apply(const Value* values, Scalar* out) const {
+    const Index size = shape_.size(), channels = shape_.channels;
+    if (kind_ == InputKind::raw) {
+        if (static_cast<const void*>(values) != out) std::copy_n(values, size, out);
+        return;
     }
+    const Value* const offsets = numbers<Value>().offsets.data();
+    const Value* const divisors = numbers<Value>().divisors.data();
+    if (channels == 1) {
+        const Value offset = offsets[0], divisor = divisors[0];
+#pragma GCC ivdep
+        for (Index at = 0; at < size; ++at) out[at] = static_cast<Scalar>((values[at] - offset) / divisor);
+        return;
+    }
+    for (Index pixel = 0; pixel < size; pixel += channels)
+#pragma GCC ivdep
+        for (Index channel = 0; channel < channels; ++channel)
+            out[pixel + channel] =
+                static_cast<Scalar>((values[pixel + channel] - offsets[channel]) / divisors[channel]);
 }
+
+template LOCKSTEP_EXPORT void InputTransform::apply(const float*, float*) const;
+template LOCKSTEP_EXPORT void InputTransform::apply(const double*, float*) const;
+template LOCKSTEP_EXPORT void InputTransform::apply(const double*, double*) const;
 
 }  // namespace lockstep

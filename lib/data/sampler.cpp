@@ -3,19 +3,17 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
 
-#include <limits>
 #include <string>
 
 namespace lockstep {
 namespace {
 
-/// Part `part` of `parts` of a range of `size`, whose sizes differ by at most one. The product cannot
-/// overflow: both factors are below 2³² (a sampler has at most 2³² − 1 samples, and no more batches than
-/// samples).
+__extension__ using Wide = unsigned __int128;
+
+/// Part `part` of `parts` of a range of `size`, whose sizes differ by at most one.
 SampleRange share(Index size, Index part, Index parts) {
     const auto cut = [&](Index at) {
-        return static_cast<Index>(static_cast<std::uint64_t>(at) * static_cast<std::uint64_t>(size) /
-                                  static_cast<std::uint64_t>(parts));
+        return static_cast<Index>(static_cast<Wide>(at) * static_cast<Wide>(size) / static_cast<Wide>(parts));
     };
     return {cut(part), cut(part + 1)};
 }
@@ -33,13 +31,12 @@ void require(bool holds, const std::string& name, Index value, const std::string
 }  // namespace
 
 Sampler::Sampler(const SamplerOptions& options) : options_(options) {
-    constexpr Index most_samples = std::numeric_limits<std::uint32_t>::max();
+    constexpr Index most_samples = Index{1} << 62;
     require(options.samples >= 1 && options.samples <= most_samples, "samples", options.samples,
             "from 1 to " + std::to_string(most_samples));
     require(options.global_batch >= 1, "samples per global batch", options.global_batch, "at least 1");
     require(options.replicas >= 1, "replicas", options.replicas, "at least 1");
     batches_ = ceiling_ratio(options.samples, options.global_batch);
-    if (options.shuffle) order_.resize(static_cast<std::size_t>(options.samples));
     start_epoch(0);
 }
 
@@ -49,8 +46,9 @@ Index Sampler::largest_slice() const {
 
 void Sampler::start_epoch(Index epoch) {
     if (options_.shuffle)
-        random_permutation(
-            order_, RandomStream(options_.seed, RandomPurpose::shuffle, static_cast<std::uint64_t>(epoch)));
+        order_.emplace(
+            static_cast<std::uint64_t>(options_.samples),
+            RandomStream(options_.seed, RandomPurpose::shuffle, static_cast<std::uint64_t>(epoch)));
 }
 
 SampleRange Sampler::global_batch(Index step) const {

@@ -1,3 +1,5 @@
+#include "text.hpp"
+
 #include <lockstep/report/figures.hpp>
 #include <lockstep/report/summary.hpp>
 
@@ -70,18 +72,25 @@ std::vector<PlotPanel> panels_by_size(const Study& study, PlotStyle style, const
     return panels;
 }
 
+PlotAxis error_axis(const ErrorMeasure& measure) {
+    return {.label = measure.name + (measure.unit.empty() ? "" : "," + measure.unit),
+            .scale = PlotScale::linear,
+            .ticks = {},
+            .unit = measure.unit};
+}
+
 Figure test_error_figure(const Study& study) {
-    Figure figure{
-        .name = "test-error",
-        .title = "Test error against samples per replica",
-        .caption =
-            "Test error after the last epoch, mean and standard deviation over the seeds, against the "
-            "samples that each replica has in a step. The global batch is " +
-            std::to_string(study.global_batch) +
-            " throughout: only the number of values behind the statistics differs.",
-        .x = samples_axis(study),
-        .y = {.label = "test error, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
-        .panels = {{}}};
+    const ErrorMeasure measure = error_measure(study);
+    Figure figure{.name = "test-error",
+                  .title = capitalized(measure.name) + " against samples per replica",
+                  .caption = capitalized(measure.name) +
+                             " after the last epoch, mean and standard deviation over the seeds, against the "
+                             "samples that each replica has in a step. The global batch is " +
+                             std::to_string(study.global_batch) +
+                             " throughout: only the number of values behind the statistics differs.",
+                  .x = samples_axis(study),
+                  .y = error_axis(measure),
+                  .panels = {{}}};
     for (const std::string& mode : study.modes) {
         PlotSeries series{.name = mode, .color = mode_color(study, mode), .points = {}};
         for (const Index size : study.batch_sizes) {
@@ -106,21 +115,23 @@ Figure train_loss_figure(const Study& study) {
             })};
 }
 
-Figure test_accuracy_figure(const Study& study) {
-    return {.name = "test-accuracy",
-            .title = "Test accuracy after each epoch",
-            .caption =
-                "Test accuracy with running averages after each epoch, by samples per replica; mean and "
-                "standard deviation over the seeds.",
+Figure test_score_figure(const Study& study) {
+    const ErrorMeasure measure = error_measure(study);
+    const double scale = higher_is_better(study.task) ? 100 : 1;
+    return {.name = "test-" + std::string(score_name(study.task)),
+            .title = "Test " + measure.score_name + " after each epoch",
+            .caption = "Test " + measure.score_name +
+                       " with running averages after each epoch, by samples per replica; mean and "
+                       "standard deviation over the seeds.",
             .x = epochs_axis(),
-            .y = {.label = "test accuracy, %",
+            .y = {.label = "test " + measure.score_name + (measure.unit.empty() ? "" : "," + measure.unit),
                   .scale = PlotScale::linear,
                   .ticks = {},
-                  .unit = " %",
+                  .unit = measure.unit,
                   .from_zero = false},
             .panels = panels_by_size(study, PlotStyle::marked, [&](const Combination& one, const auto& add) {
                 for (const StudyEpoch& epoch : one.epochs)
-                    add(static_cast<double>(epoch.epoch), 100 * epoch.accuracy(study.averages));
+                    add(static_cast<double>(epoch.epoch), scale * epoch.score(study.averages));
             })};
 }
 
@@ -188,11 +199,11 @@ Figure evaluation_gap_figure(const Study& study) {
     Figure figure{.name = "evaluation-gap",
                   .title = "Train mode against eval mode",
                   .caption =
-                      "The same weights on the same test images, with the statistics of mini-batches as in "
+                      "The same weights on the same test samples, with the statistics of mini-batches as in "
                       "training, with running averages (pooled over all replicas, or the first replica's "
                       "alone), and with the population's statistics under the final weights (PreciseBN).",
                   .x = samples_axis(study),
-                  .y = {.label = "test error, %", .scale = PlotScale::linear, .ticks = {}, .unit = " %"},
+                  .y = error_axis(error_measure(study)),
                   .panels = {}};
     for (const std::string& mode : study.modes) {
         PlotPanel panel{.title = mode, .series = {}};
@@ -295,7 +306,7 @@ Figure prediction_figure(const Study& study) {
 
 std::vector<Figure> study_figures(const Study& study) {
     std::vector<Figure> figures = {
-        test_error_figure(study),  train_loss_figure(study),   test_accuracy_figure(study),
+        test_error_figure(study),  train_loss_figure(study),   test_score_figure(study),
         noise_figure(study, true), noise_figure(study, false), evaluation_gap_figure(study),
         drift_figure(study),       step_time_figure(study),    prediction_figure(study)};
     std::erase_if(figures, [](const Figure& figure) { return figure.empty(); });

@@ -13,12 +13,6 @@ std::string samples(Index count) {
     return std::to_string(count) + (count == 1 ? " sample" : " samples");
 }
 
-std::string capitalized(std::string text) {
-    if (!text.empty() && text.front() >= 'a' && text.front() <= 'z')
-        text.front() = static_cast<char>(text.front() - 'a' + 'A');
-    return text;
-}
-
 std::vector<std::string> modes_beside_sync(const Study& study) {
     std::vector<std::string> modes = study.modes;
     std::erase(modes, "sync");
@@ -27,10 +21,11 @@ std::vector<std::string> modes_beside_sync(const Study& study) {
 
 /// "38.9 points at 2 samples, 8.0 at 4 and 1.2 at 8"
 std::string gaps_at(const Study& study, const std::string& mode, const std::vector<Index>& sizes) {
+    const ErrorMeasure measure = error_measure(study);
     std::vector<std::string> parts;
     for (const Index size : sizes) {
         const double gap = gap_to_sync(study, mode, size);
-        if (!std::isnan(gap)) parts.push_back(fixed(gap, 2) + " at " + std::to_string(size));
+        if (!std::isnan(gap)) parts.push_back(measure.number(gap) + " at " + std::to_string(size));
     }
     return enumeration(parts);
 }
@@ -44,12 +39,16 @@ void describe_sync(const Study& study, std::vector<std::string>& out) {
         highest = std::max(highest, error);
     }
     if (lowest > highest) return;
-    std::string text = "Synchronized batch normalization gives a test error of " + fixed(lowest, 2);
-    text += fixed(lowest, 2) == fixed(highest, 2) ? " %" : " to " + fixed(highest, 2) + " %";
+    const ErrorMeasure measure = error_measure(study);
+    std::string text =
+        "Synchronized batch normalization gives a " + measure.name + " of " + measure.number(lowest);
+    if (measure.number(lowest) != measure.number(highest)) text += " to " + measure.number(highest);
+    text += measure.unit;
     text += " (mean over the seeds), whatever the number of samples per replica.";
     const double deviation = seed_deviation(study);
     if (!std::isnan(deviation))
-        text += " From seed to seed it varies by " + fixed(deviation, 2) + " points (standard deviation).";
+        text += " From seed to seed it varies by " + measure.number(deviation) + measure.gap +
+                " (standard deviation).";
     out.push_back(text);
 }
 
@@ -59,7 +58,7 @@ void describe_threshold(const Study& study, const std::string& mode, std::vector
         const std::string gaps = gaps_at(study, mode, study.batch_sizes);
         if (!gaps.empty())
             out.push_back(capitalized(mode) +
-                          " lies above sync by these points, at so many samples per replica: " + gaps +
+                          " lies above sync by this much, at so many samples per replica: " + gaps +
                           ". With one seed there is no telling how much of that is chance.");
         return;
     }
@@ -68,15 +67,15 @@ void describe_threshold(const Study& study, const std::string& mode, std::vector
         (threshold->harmless_from && size >= *threshold->harmless_from ? harmless : costly).push_back(size);
     if (!threshold->harmless_from) {
         out.push_back("At every batch size up to " + samples(threshold->largest) + " per replica, " + mode +
-                      " costs more than one standard deviation over the seeds; in points above sync: " +
+                      " costs more than one standard deviation over the seeds; above sync it is by " +
                       gaps_at(study, mode, costly) + ".");
     } else if (*threshold->harmless_from == threshold->smallest) {
         out.push_back("At no batch size from " + samples(threshold->smallest) + " per replica on does " +
-                      mode + " cost more than one standard deviation over the seeds; in points above sync: " +
+                      mode + " cost more than one standard deviation over the seeds; above sync it is by " +
                       gaps_at(study, mode, harmless) + ".");
     } else {
         out.push_back("Below " + samples(*threshold->harmless_from) + " per replica, " + mode +
-                      " costs more than one standard deviation over the seeds; in points above sync: " +
+                      " costs more than one standard deviation over the seeds; above sync it is by " +
                       gaps_at(study, mode, costly) +
                       ". From there on it does not: " + gaps_at(study, mode, harmless) + ".");
     }
@@ -101,20 +100,22 @@ std::optional<Extreme> extreme_of(const Study& study) {
 
 void describe_averages(const Study& study, const Extreme& at, std::vector<std::string>& out) {
     const auto error = [&](AverageKind kind) { return test_error(study, at.mode, at.batch_size, kind).mean; };
+    const ErrorMeasure measure = error_measure(study);
+    const auto value = [&](double number) { return measure.number(number) + measure.unit; };
     const std::string where = at.mode + " at " + samples(at.batch_size) + " per replica";
     const double pooled = error(AverageKind::pooled), first = error(AverageKind::first),
                  precise = error(AverageKind::precise), batch = error(AverageKind::batch);
     if (!std::isnan(first) && at.mode != "sync")
         out.push_back("What pooling the running averages over all replicas is worth: with " + where +
-                      " the test error is " + fixed(pooled, 2) +
-                      " %; with the running averages of the first "
+                      " the " + measure.name + " is " + value(pooled) +
+                      "; with the running averages of the first "
                       "replica alone, which is what other frameworks save, it is " +
-                      fixed(first, 2) + " %.");
+                      value(first) + ".");
     if (!std::isnan(batch)) {
         std::string text = "Evaluated with the statistics of mini-batches as in training, " + where +
-                           " has an error of " + fixed(batch, 2) + " %, against " + fixed(pooled, 2) +
-                           " % with running averages";
-        if (!std::isnan(precise)) text += " and " + fixed(precise, 2) + " % with PreciseBN";
+                           " has a " + measure.name + " of " + value(batch) + ", against " + value(pooled) +
+                           " with running averages";
+        if (!std::isnan(precise)) text += " and " + value(precise) + " with PreciseBN";
         out.push_back(text + ".");
     }
 }

@@ -64,19 +64,21 @@ class PageWriter {
     }
 
     void write_error_table() {
-        out_ +=
-            "<h2>Test error</h2>\n<p>In %, mean ± standard deviation over the seeds; small, the points above "
-            "sync.</p>\n<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>replicas</th>";
+        const ErrorMeasure measure = error_measure(study_);
+        out_ += "<h2>" + escape(capitalized(measure.name)) + "</h2>\n<p>" +
+                (measure.unit.empty() ? "Mean" : "In" + measure.unit + ", mean") +
+                " ± standard deviation over the seeds; small, what is above "
+                "sync.</p>\n<div class=\"wide\"><table>\n<tr><th>samples per replica</th><th>replicas</th>";
         for (const std::string& mode : study_.modes) out_ += "<th>" + escape(mode) + "</th>";
         out_ += "</tr>\n";
         for (const Index size : study_.batch_sizes) {
             out_ += "<tr><td>" + std::to_string(size) + "</td><td>" +
                     std::to_string(study_.global_batch / size) + "</td>";
             for (const std::string& mode : study_.modes) {
-                out_ += "<td>" + escape(with_deviation(test_error(study_, mode, size), 2));
+                out_ += "<td>" + escape(with_deviation(test_error(study_, mode, size), measure.decimals));
                 const double gap = gap_to_sync(study_, mode, size);
                 if (mode != "sync" && !std::isnan(gap))
-                    out_ += "<small>" + std::string(gap >= 0 ? "+" : "") + fixed(gap, 2) + "</small>";
+                    out_ += "<small>" + std::string(gap >= 0 ? "+" : "") + measure.number(gap) + "</small>";
                 out_ += "</td>";
             }
             out_ += "</tr>\n";

@@ -2,18 +2,18 @@
 
 namespace lockstep {
 
-double StudyEpoch::accuracy(AverageKind kind) const {
+double StudyEpoch::score(AverageKind kind) const {
     switch (kind) {
         case AverageKind::first:
-            return first_accuracy;
+            return first_score;
         case AverageKind::precise:
-            return precise_accuracy;
+            return precise_score;
         case AverageKind::batch:
-            return batch_accuracy;
+            return batch_score;
         case AverageKind::pooled:
             break;
     }
-    return pooled_accuracy;
+    return pooled_score;
 }
 
 std::string Combination::to_string() const {

@@ -45,24 +45,24 @@ Json to_object(const Settings& settings) {
 Json to_object(const StudyEpoch& epoch) {
     return {{"epoch", epoch.epoch},
             {"train_loss", number(epoch.train_loss)},
-            {"train_accuracy", number(epoch.train_accuracy)},
+            {"train_score", number(epoch.train_score)},
             {"test_loss", number(epoch.test_loss)},
-            {"test_accuracy_pooled", number(epoch.pooled_accuracy)},
-            {"test_accuracy_first", number(epoch.first_accuracy)},
-            {"test_accuracy_precise", number(epoch.precise_accuracy)},
-            {"test_accuracy_batch", number(epoch.batch_accuracy)},
+            {"test_score_pooled", number(epoch.pooled_score)},
+            {"test_score_first", number(epoch.first_score)},
+            {"test_score_precise", number(epoch.precise_score)},
+            {"test_score_batch", number(epoch.batch_score)},
             {"drift", number(epoch.drift)}};
 }
 
 StudyEpoch read_epoch(const Json& object) {
     return {.epoch = object.at("epoch").get<Index>(),
             .train_loss = read_number(object.at("train_loss")),
-            .train_accuracy = read_number(object.at("train_accuracy")),
+            .train_score = read_number(object.at("train_score")),
             .test_loss = read_number(object.at("test_loss")),
-            .pooled_accuracy = read_number(object.at("test_accuracy_pooled")),
-            .first_accuracy = read_number(object.at("test_accuracy_first")),
-            .precise_accuracy = read_number(object.at("test_accuracy_precise")),
-            .batch_accuracy = read_number(object.at("test_accuracy_batch")),
+            .pooled_score = read_number(object.at("test_score_pooled")),
+            .first_score = read_number(object.at("test_score_first")),
+            .precise_score = read_number(object.at("test_score_precise")),
+            .batch_score = read_number(object.at("test_score_batch")),
             .drift = read_number(object.at("drift"))};
 }
 
@@ -167,6 +167,7 @@ std::string to_json(const Study& study) {
                    {"batch_sizes", study.batch_sizes},
                    {"seeds", study.seeds},
                    {"global_batch", study.global_batch},
+                   {"score", score_name(study.task)},
                    {"running_averages", to_string(study.averages)},
                    {"layers", study.layers},
                    {"machine", study.machine},

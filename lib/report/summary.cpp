@@ -1,9 +1,39 @@
+#include "text.hpp"
+
 #include <lockstep/report/summary.hpp>
 
 #include <algorithm>
 #include <cmath>
 
 namespace lockstep {
+
+ErrorMeasure error_measure(const Study& study) {
+    switch (study.task) {
+        case Task::classification:
+            return {"test error", "accuracy", " %", " points", 2, study.task};
+        case Task::labels:
+            return {"test error (1 - F1)", "F1", " %", " points", 2, study.task};
+        case Task::regression:
+            break;
+    }
+    // Three digits of the smallest error there is.
+    ErrorMeasure measure{"test RMSE", "RMSE", "", "", 2, study.task};
+    double smallest = not_measured;
+    for (const Combination& one : study.combinations)
+        if (one.outcome == Outcome::finished && !one.epochs.empty())
+            smallest = std::fmin(smallest, one.epochs.back().score(study.averages));
+    if (smallest > 0)
+        measure.decimals = std::clamp(2 - static_cast<int>(std::floor(std::log10(smallest))), 0, 12);
+    return measure;
+}
+
+double ErrorMeasure::error(double score) const {
+    return higher_is_better(task) ? 100 * (1 - score) : score;
+}
+
+std::string ErrorMeasure::number(double value) const {
+    return fixed(value, decimals);
+}
 
 Spread spread(std::span<const double> values) {
     Spread result;
@@ -21,10 +51,11 @@ Spread spread(std::span<const double> values) {
 }
 
 Spread test_error(const Study& study, std::string_view mode, Index batch_size, AverageKind averages) {
+    const ErrorMeasure measure = error_measure(study);
     std::vector<double> errors;
     for (const std::uint64_t seed : study.seeds)
         if (const Combination* one = study.find(mode, batch_size, seed))
-            errors.push_back(100 * (1 - one->epochs.back().accuracy(averages)));
+            errors.push_back(measure.error(one->epochs.back().score(averages)));
     return spread(errors);
 }
 

@@ -37,10 +37,11 @@ void end_line(std::string& text) {
 std::string cell(const Study& study, const std::string& mode, Index batch_size) {
     const Spread error = test_error(study, mode, batch_size);
     if (error.count == 0) return "–";
-    std::string text = right(with_deviation(error, 2), 14);
+    const ErrorMeasure measure = error_measure(study);
+    std::string text = right(with_deviation(error, measure.decimals), 14);
     const double gap = gap_to_sync(study, mode, batch_size);
     if (mode != "sync" && !std::isnan(gap))
-        text += " (" + std::string(gap >= 0 ? "+" : "") + fixed(gap, 2) + ")";
+        text += " (" + std::string(gap >= 0 ? "+" : "") + measure.number(gap) + ")";
     return text;
 }
 
@@ -51,11 +52,8 @@ std::string exact(double value) {
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-double error_of(double accuracy) {
-    return 1 - accuracy;
-}
-
 std::vector<std::string> csv_values(const Study& study, const Combination& one) {
+    const auto error_of = [&](double score) { return higher_is_better(study.task) ? 1 - score : score; };
     const StudyEpoch last =
         one.outcome == Outcome::finished && !one.epochs.empty() ? one.epochs.back() : StudyEpoch{};
     return {one.mode,
@@ -63,14 +61,14 @@ std::vector<std::string> csv_values(const Study& study, const Combination& one) 
             std::to_string(one.replicas),
             std::to_string(one.seed),
             to_string(one.outcome),
-            exact(error_of(last.accuracy(study.averages))),
+            exact(error_of(last.score(study.averages))),
             exact(last.test_loss),
-            exact(error_of(last.train_accuracy)),
+            exact(error_of(last.train_score)),
             exact(last.train_loss),
-            exact(error_of(last.pooled_accuracy)),
-            exact(error_of(last.first_accuracy)),
-            exact(error_of(last.precise_accuracy)),
-            exact(error_of(last.batch_accuracy)),
+            exact(error_of(last.pooled_score)),
+            exact(error_of(last.first_score)),
+            exact(error_of(last.precise_score)),
+            exact(error_of(last.batch_score)),
             exact(last.drift),
             one.fingerprint,
             one.reason,
@@ -102,9 +100,11 @@ std::string check_lines(const Prediction& prediction) {
 }  // namespace
 
 std::string results_table(const Study& study) {
-    std::string text = "\n  Test error in %, mean ± deviation over " + std::to_string(study.seeds.size()) +
-                       (study.seeds.size() == 1 ? " seed" : " seeds") +
-                       "; in brackets the points above sync\n\n  samples  replicas   ";
+    const ErrorMeasure measure = error_measure(study);
+    std::string text = "\n  " + capitalized(measure.name) +
+                       (measure.unit.empty() ? "" : " in" + measure.unit) + ", mean ± deviation over " +
+                       std::to_string(study.seeds.size()) + (study.seeds.size() == 1 ? " seed" : " seeds") +
+                       "; in brackets what is above sync\n\n  samples  replicas   ";
     for (const std::string& mode : study.modes) text += left(right(mode, 14), column_width);
     end_line(text);
     for (const Index size : study.batch_sizes) {

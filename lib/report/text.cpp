@@ -51,4 +51,10 @@ std::string enumeration(const std::vector<std::string>& items) {
     return text;
 }
 
+std::string capitalized(std::string text) {
+    if (!text.empty() && text.front() >= 'a' && text.front() <= 'z')
+        text.front() = static_cast<char>(text.front() - 'a' + 'A');
+    return text;
+}
+
 }  // namespace lockstep

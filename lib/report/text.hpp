@@ -18,4 +18,7 @@ std::string duration(double seconds);
 /// "2, 4 and 8".
 std::string enumeration(const std::vector<std::string>& items);
 
+/// With a capital letter in front.
+std::string capitalized(std::string text);
+
 }  // namespace lockstep

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -22,16 +23,62 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// The numbers of an epoch line, in the order in which they are written.
-constexpr std::array<std::pair<const char*, double EpochMetrics::*>, 7> epoch_fields{{
+/// A number of an epoch line. Those of `later` are not in files of earlier versions.
+struct EpochField {
+    const char* name;
+    double EpochMetrics::*member;
+    bool later = false;
+};
+
+constexpr std::array<EpochField, 8> classification_fields{{
     {"train_loss", &EpochMetrics::train_loss},
-    {"train_accuracy", &EpochMetrics::train_accuracy},
+    {"train_accuracy", &EpochMetrics::train_score},
     {"test_loss", &EpochMetrics::test_loss},
-    {"test_accuracy", &EpochMetrics::test_accuracy},
+    {"test_accuracy", &EpochMetrics::test_score},
+    {"test_top5", &EpochMetrics::test_top5, true},
     {"seconds", &EpochMetrics::seconds},
     {"samples_per_second", &EpochMetrics::samples_per_second},
     {"communication_seconds", &EpochMetrics::communication_seconds},
 }};
+constexpr std::array<EpochField, 9> regression_fields{{
+    {"train_loss", &EpochMetrics::train_loss},
+    {"train_rmse", &EpochMetrics::train_score},
+    {"test_loss", &EpochMetrics::test_loss},
+    {"test_rmse", &EpochMetrics::test_score},
+    {"test_mae", &EpochMetrics::test_mae},
+    {"test_r2", &EpochMetrics::test_r2},
+    {"seconds", &EpochMetrics::seconds},
+    {"samples_per_second", &EpochMetrics::samples_per_second},
+    {"communication_seconds", &EpochMetrics::communication_seconds},
+}};
+constexpr std::array<EpochField, 7> label_fields{{
+    {"train_loss", &EpochMetrics::train_loss},
+    {"train_f1", &EpochMetrics::train_score},
+    {"test_loss", &EpochMetrics::test_loss},
+    {"test_f1", &EpochMetrics::test_score},
+    {"seconds", &EpochMetrics::seconds},
+    {"samples_per_second", &EpochMetrics::samples_per_second},
+    {"communication_seconds", &EpochMetrics::communication_seconds},
+}};
+
+/// The numbers of an epoch line, in the order in which they are written.
+std::span<const EpochField> epoch_fields(Task task) {
+    switch (task) {
+        case Task::regression:
+            return regression_fields;
+        case Task::labels:
+            return label_fields;
+        case Task::classification:
+            break;
+    }
+    return classification_fields;
+}
+
+Task task_of_line(const Json& line) {
+    for (const Task task : {Task::regression, Task::labels})
+        if (line.contains("train_" + std::string(score_name(task)))) return task;
+    return Task::classification;
+}
 
 /// One line in a fixed buffer, large enough for every field at its longest. Not printf, which writes a
 /// decimal comma in a program that has set such a locale.
@@ -50,7 +97,7 @@ class LineBuffer {
   private:
     char* limit() { return buffer_.data() + buffer_.size(); }
 
-    std::array<char, 512> buffer_;
+    std::array<char, 768> buffer_;
     char* end_ = buffer_.data();
 };
 
@@ -77,8 +124,9 @@ ParsedLine parse_line(const std::string& text) {
         return parsed;
     }
     if (kind != "epoch") throw std::invalid_argument("unknown kind '" + kind + "'");
-    EpochMetrics epoch{.epoch = line.at("epoch").get<Index>()};
-    for (const auto& [name, member] : epoch_fields) epoch.*member = number_or_nan(line.at(name));
+    EpochMetrics epoch{.task = task_of_line(line), .epoch = line.at("epoch").get<Index>()};
+    for (const auto& [name, member, later] : epoch_fields(epoch.task))
+        if (!later || line.contains(name)) epoch.*member = number_or_nan(line.at(name));
     parsed.epoch = epoch;
     return parsed;
 }
@@ -148,7 +196,7 @@ void MetricsWriter::write(const EpochMetrics& metrics) {
     LineBuffer line;
     line.append(R"({"kind":"epoch","epoch":)");
     line.append(metrics.epoch);
-    for (const auto& [name, member] : epoch_fields) {
+    for (const auto& [name, member, later] : epoch_fields(metrics.task)) {
         line.append(R"(,")");
         line.append(name);
         line.append(R"(":)");

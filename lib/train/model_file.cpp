@@ -14,6 +14,8 @@ namespace {
 constexpr const char* model_key = "lockstep.model";
 constexpr const char* epsilon_key = "lockstep.epsilon";
 constexpr const char* classes_key = "lockstep.classes";
+constexpr const char* values_key = "lockstep.values";
+constexpr const char* loss_key = "lockstep.loss";
 constexpr const char* dataset_key = "lockstep.dataset";
 constexpr const char* input_key = "lockstep.input";
 constexpr const char* shape_key = "lockstep.input_shape";
@@ -75,14 +77,27 @@ InputTransform read_input(const SafetensorsFile& file) {
             numbers<double>(file, offset_key), numbers<double>(file, divisor_key)};
 }
 
+Target read_target(const SafetensorsFile& file) {
+    const bool values = file.metadata().contains(values_key);
+    const char* const key = values ? values_key : classes_key;
+    const int count = number<int>(file, key);
+    if (count < 1) fail(file, std::string("'") + key + "' is below 1");
+    return values ? Target{.values = count} : Target{.classes = count};
+}
+
+std::string read_loss(const SafetensorsFile& file) {
+    return file.metadata().contains(loss_key) ? entry(file, loss_key) : "cross-entropy";
+}
+
 }  // namespace
 
 template <class Scalar>
 ModelSignature signature_of(const Trainer<Scalar>& trainer) {
     return {.model = canonical_model(trainer.options().model),
             .epsilon = trainer.options().epsilon,
-            .classes = trainer.data().classes,
-            .dataset = trainer.data().name,
+            .target = trainer.data().target(),
+            .loss = trainer.loss()->text(),
+            .dataset = trainer.data().name(),
             .input = trainer.transform()};
 }
 
@@ -91,7 +106,12 @@ void add_signature(const ModelSignature& signature, SafetensorsWriter& writer) {
     const Shape& shape = input.shape();
     writer.set_metadata(model_key, signature.model);
     writer.set_metadata(epsilon_key, shortest_text(signature.epsilon));
-    writer.set_metadata(classes_key, std::to_string(signature.classes));
+    const Target& target = signature.target;
+    if (target.classes > 0)
+        writer.set_metadata(classes_key, std::to_string(target.classes));
+    else
+        writer.set_metadata(values_key, std::to_string(target.values));
+    writer.set_metadata(loss_key, signature.loss);
     writer.set_metadata(dataset_key, signature.dataset);
     writer.set_metadata(input_key, to_string(input.kind()));
     writer.set_metadata(shape_key, std::to_string(shape.height) + " " + std::to_string(shape.width) + " " +
@@ -105,11 +125,11 @@ std::optional<ModelSignature> read_signature(const SafetensorsFile& file) {
     try {
         ModelSignature signature{.model = canonical_model(entry(file, model_key)),
                                  .epsilon = number<double>(file, epsilon_key),
-                                 .classes = number<int>(file, classes_key),
+                                 .target = read_target(file),
+                                 .loss = read_loss(file),
                                  .dataset = entry(file, dataset_key),
                                  .input = read_input(file)};
         if (!(signature.epsilon > 0)) fail(file, std::string("'") + epsilon_key + "' is not positive");
-        if (signature.classes < 1) fail(file, std::string("'") + classes_key + "' is below 1");
         return signature;
     } catch (const UsageError& error) {
         fail(file, error.what());
@@ -149,9 +169,10 @@ LoadedModel<Scalar> load_model(const SafetensorsFile& file, ModelSignature signa
     auto network = std::make_unique<Network<Scalar>>(
         parse_model(signature.model), signature.input.shape(),
         BatchNormSetup{.communicator = Communicator::self(), .placement = {}, .epsilon = signature.epsilon});
-    if (network->output_shape().size() != signature.classes)
+    // A loss of one's own may make of the outputs what it likes where the targets are values.
+    if (signature.target.classes > 0 && network->output_shape().size() != signature.target.classes)
         throw UsageError("model: the last layer gives " + std::to_string(network->output_shape().size()) +
-                         " values, but there are " + std::to_string(signature.classes) + " classes");
+                         " values, but there are " + std::to_string(signature.target.classes) + " classes");
     LoadReport report = load_weights(file, *network);
     return {std::move(signature), std::move(network), std::move(report)};
 }

@@ -6,7 +6,7 @@
 namespace lockstep {
 namespace {
 
-constexpr Index loss_values = 2;
+constexpr Index sum_values = 5;  // loss, samples, parts of the score
 
 }  // namespace
 
@@ -14,7 +14,7 @@ template <class Scalar>
 StepSummary<Scalar>::StepSummary(const Communicator& communicator, const ReplicaMap& map,
                                  std::span<BatchNorm<Scalar>* const> layers)
     : layers_(layers), pools_moments_(!layers.empty() && !layers.front()->norm().statistics_are_global()) {
-    Index values = loss_values;
+    Index values = sum_values;
     std::vector<Index> channels;
     if (pools_moments_)
         for (const BatchNorm<Scalar>* layer : layers_) {
@@ -23,8 +23,8 @@ StepSummary<Scalar>::StepSummary(const Communicator& communicator, const Replica
             values += moments_size(channels.back());
         }
     const auto merge = [channels](double* left, const double* right) {
-        for (Index i = 0; i < loss_values; ++i) left[i] += right[i];
-        Index offset = loss_values;
+        for (Index i = 0; i < sum_values; ++i) left[i] += right[i];
+        Index offset = sum_values;
         for (const Index count : channels) {
             merge_moments(left + offset, right + offset, count);
             offset += moments_size(count);
@@ -36,11 +36,13 @@ StepSummary<Scalar>::StepSummary(const Communicator& communicator, const Replica
 }
 
 template <class Scalar>
-void StepSummary<Scalar>::start(std::span<const LossSums> losses) {
-    for (int i = 0; i < static_cast<int>(losses.size()); ++i) {
+void StepSummary<Scalar>::start(std::span<const StepSums> sums) {
+    for (int i = 0; i < static_cast<int>(sums.size()); ++i) {
         double* const leaf = exchange_->leaf(i);
-        leaf[0] = losses[static_cast<std::size_t>(i)].loss;
-        leaf[1] = losses[static_cast<std::size_t>(i)].correct;
+        const StepSums& mine = sums[static_cast<std::size_t>(i)];
+        leaf[0] = mine.loss;
+        leaf[1] = mine.score.samples;
+        std::ranges::copy(mine.score.parts, leaf + 2);
         for (std::size_t layer = 0; layer < offsets_.size(); ++layer)
             std::copy_n(layers_[layer]->norm().replica_moments(i),
                         moments_size(layers_[layer]->norm().channels()), leaf + offsets_[layer]);
@@ -51,9 +53,10 @@ void StepSummary<Scalar>::start(std::span<const LossSums> losses) {
 }
 
 template <class Scalar>
-LossSums StepSummary<Scalar>::finish() {
+StepSums StepSummary<Scalar>::finish() {
     result_ = exchange_->wait();
-    return {result_[0], result_[1]};
+    return {.loss = result_[0],
+            .score = {.samples = result_[1], .parts = {result_[2], result_[3], result_[4]}}};
 }
 
 template <class Scalar>

@@ -1,5 +1,6 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/norm/moments.hpp>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <utility>
 
 namespace lockstep {
@@ -36,24 +38,32 @@ void check(const TrainerOptions& options, const Dataset& data, Index replicas) {
 /// The options as all ranks have them, with the number of replicas that they stand for.
 template <class Scalar>
 TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communicator& communicator,
-                      Settings& settings) {
+                      DataSurvey& found, Settings& settings) {
     const Index replicas = options.replicas.value_or(communicator.size());
-    // A batch larger than the data set is the data set; the global batch must stay a number.
-    options.batch_size = std::min(options.batch_size, data.size());
+    Settings common;
     std::string fault;
     try {
+        if (data.size() < 1) throw UsageError("the training data " + data.name() + " are empty");
+        options = resolved(std::move(options), data);
         check(options, data, replicas);
-        settings = settings_of(options, describe(data), communicator.size(), sizeof(Scalar));
-    } catch (const UsageError& error) {
+        // What was found before was found by all ranks together.
+        const std::string known = found.description.empty()
+                                      ? outline(data) + ", spot checks " + to_hex16(spot_check(data))
+                                      : found.description;
+        common = settings_of(options, known, communicator.size(), sizeof(Scalar));
+    } catch (const Error& error) {
         fault = error.what();
     }
     // How long to train does not change what is computed, but all ranks stop together.
-    Settings common = settings;
     common.emplace_back("epochs in all", std::to_string(options.schedule.epochs));
     common.emplace_back("gradient path",
                         options.gradient_path == GradientPath::messages ? "messages" : "automatic");
     check_agreement(communicator, "training", common, fault);
     agree_on_instruction_set(communicator);
+    const bool standardizes = options.input == InputKind::standardized;
+    if (found.description.empty() || (standardizes && found.means.empty()))
+        found = survey(data, communicator, {.moments = standardizes, .whole = options.verify_all_data});
+    settings = settings_of(options, found.description, communicator.size(), sizeof(Scalar));
     return options;
 }
 
@@ -79,17 +89,24 @@ constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
 }  // namespace
 
 template <class Scalar>
-Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator)
-    : options_(agreed<Scalar>(std::move(options), train, communicator, settings_)),
+Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator,
+                         DataSurvey found)
+    : found_(std::move(found)),
+      options_(agreed<Scalar>(std::move(options), train, communicator, found_, settings_)),
       data_(train),
       communicator_(communicator),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
       hosted_(map_.block(communicator.rank())),
-      transform_(options_.input, train),
+      transform_(input_transform(*options_.input, train, found_)),
       augmentation_(options_.augmentation, options_.seed),
+      reader_(train, transform_, &augmentation_),
       sampler_(sampler_options(options_, train, map_)),
       schedule_(options_.schedule),
-      network_(parse_model(options_.model), train.shape, batch_norm_setup(options_, map_, communicator)),
+      network_(parse_model(options_.model), train.input_shape(),
+               batch_norm_setup(options_, map_, communicator)),
+      loss_(options_.loss),
+      task_(task_of(train.target(), *loss_)),
+      batch_loss_(loss_, train.target(), network_.output_shape().size()),
       optimizer_(options_.optimizer, network_.layout().parameter_values(), weight_ranges(network_.layout())) {
     check_options();
     check_statistics_groups();
@@ -98,6 +115,7 @@ Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Com
     reducer_.emplace(communicator_, map_, network_.layout().parameter_values(),
                      typename GradientReducer<Scalar>::Options{options_.reduction, options_.gradient_path});
     network_.prepare_training(batch, reducer_->cover());
+    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, network_.layout().parameter_values());
     summary_.emplace(communicator_, map_, network_.batch_norms());
     gradients_ready_ = [this](Index offset) { reducer_->ready(offset); };
 
@@ -105,25 +123,23 @@ Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Com
     const auto values = [batch](const Shape& shape) {
         return static_cast<std::size_t>(batch * shape.size());
     };
-    input_storage_.assign(hosted, AlignedVector<Scalar>(values(data_.shape)));
+    input_storage_.assign(hosted, AlignedVector<Scalar>(values(data_.input_shape())));
     logit_gradient_storage_.assign(hosted, AlignedVector<Scalar>(values(network_.output_shape())));
     for (std::size_t r = 0; r < hosted; ++r) {
         inputs_.push_back({input_storage_[r].data(), network_.input_shape(), 0});
         logit_gradients_.push_back({logit_gradient_storage_[r].data(), network_.output_shape(), 0});
     }
-    labels_.assign(hosted, std::vector<std::uint8_t>(static_cast<std::size_t>(batch)));
+    targets_.assign(hosted, std::vector<double>(static_cast<std::size_t>(batch * data_.target().size())));
     first_positions_.resize(hosted);
-    losses_.resize(hosted);
-    augmented_.resize(static_cast<std::size_t>(data_.shape.size()));
+    sums_.resize(hosted);
 }
 
 template <class Scalar>
 void Trainer<Scalar>::check_options() const {
     if (options_.schedule.epochs < 1) throw UsageError("epochs must be at least 1");
-    if (network_.output_shape().size() != data_.classes)
-        throw UsageError("model: the last layer gives " + std::to_string(network_.output_shape().size()) +
-                         " values, but data set '" + data_.name + "' has " + std::to_string(data_.classes) +
-                         " classes: end the model with 'linear " + std::to_string(data_.classes) + "'");
+    loss_->check(data_.target(), network_.output_shape().size());
+    if (options_.clip_norm && !(*options_.clip_norm > 0))
+        throw UsageError("clip norm must be positive, but is " + shortest_text(*options_.clip_norm));
     if (options_.precise_batches < 0 || options_.precise_batches > sampler_.batches())
         throw UsageError("precise-bn: " + std::to_string(options_.precise_batches) +
                          " batches are asked for, but an epoch has " + std::to_string(sampler_.batches()));
@@ -132,7 +148,10 @@ void Trainer<Scalar>::check_options() const {
 template <class Scalar>
 void Trainer<Scalar>::check_statistics_groups() const {
     const auto groups = map_.groups(options_.batch_norm.group_size(map_.replicas()));
-    for (Index step = 0; step < sampler_.batches(); ++step)
+    std::set<Index> sizes;  // of global batches: two at most, and how one is sliced hangs on its size alone
+    const std::size_t different = data_.size() % sampler_.batches() == 0 ? 1 : 2;
+    for (Index step = 0; sizes.size() < different; ++step) {
+        if (!sizes.insert(sampler_.global_batch(step).size()).second) continue;
         for (const ReplicaRange group : groups) {
             Index samples = 0;
             for (int replica = group.begin; replica < group.end; ++replica)
@@ -146,6 +165,7 @@ void Trainer<Scalar>::check_statistics_groups() const {
                         std::to_string(step) +
                         ", which has no variance: use a larger batch-size, bn sync or larger groups");
         }
+    }
 }
 
 template <class Scalar>
@@ -166,66 +186,136 @@ StepContext Trainer<Scalar>::context(std::uint64_t step) const {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
-                                  const Augmentation& augmentation) {
+void Trainer<Scalar>::fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step) {
     const SampleRange batch = sampler.global_batch(step);
-    for (std::size_t r = 0; r < inputs_.size(); ++r) {
-        const SampleRange slice = sampler.replica_slice(step, hosted_.begin + static_cast<int>(r));
-        first_positions_[r] = slice.begin - batch.begin;
-        inputs_[r].batch = logit_gradients_[r].batch = slice.size();
-        for (Index i = 0; i < slice.size(); ++i) {
-            const Index sample = sampler.sample(slice.begin + i);
-            const std::uint8_t* pixels = data.sample(sample);
-            if (augmentation.enabled()) {
-                augmentation.apply(sample, data.shape, pixels, augmented_.data());
-                pixels = augmented_.data();
+    const Index width = data_.input_shape().size(), target_width = data_.target().size();
+    try {
+        const ReadAhead::Watch reading(read_ahead_);
+        for (std::size_t r = 0; r < inputs_.size(); ++r) {
+            const SampleRange slice = sampler.replica_slice(step, hosted_.begin + static_cast<int>(r));
+            first_positions_[r] = slice.begin - batch.begin;
+            inputs_[r].batch = logit_gradients_[r].batch = slice.size();
+            for (Index i = 0; i < slice.size(); ++i) {
+                const Index sample = sampler.sample(slice.begin + i);
+                reader.read_input(sample, input_storage_[r].data() + i * width);
+                reader.read_target(sample, targets_[r].data() + i * target_width);
             }
-            transform_.apply(pixels, input_storage_[r].data() + i * data.shape.size());
-            labels_[r][static_cast<std::size_t>(i)] = data.labels[static_cast<std::size_t>(sample)];
         }
+        reader.data().check_unchanged();
+        if (read_ahead_.pays() && step + 1 < sampler.batches()) prefetch(reader.data(), sampler, step + 1);
+    } catch (const Error& error) {
+        communicator_.announce_failure(error.what());
+        throw;
     }
 }
 
 template <class Scalar>
-void Trainer<Scalar>::compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch) {
-    for (std::size_t r = 0; r < logits.size(); ++r)
-        losses_[r] = cross_entropy(
-            logits[r], labels_[r], global_batch,
-            Tensor<Scalar>{logit_gradient_storage_[r].data(), network_.output_shape(), logits[r].batch});
+void Trainer<Scalar>::prefetch(const Dataset& data, const Sampler& sampler, Index step) const {
+    for (int replica = hosted_.begin; replica < hosted_.end; ++replica) {
+        const SampleRange slice = sampler.replica_slice(step, replica);
+        for (Index at = slice.begin; at < slice.end; ++at) data.prefetch(sampler.sample(at), 1);
+    }
 }
 
 template <class Scalar>
-StepResult Trainer<Scalar>::step(Index step_in_epoch) {
-    const Index samples = sampler_.global_batch(step_in_epoch).size();
+void Trainer<Scalar>::compute_losses(std::span<const Tensor<const Scalar>> outputs, Index global_batch) {
+    for (std::size_t r = 0; r < outputs.size(); ++r) {
+        const auto targets = std::span<const double>(targets_[r])
+                                 .first(static_cast<std::size_t>(outputs[r].batch * data_.target().size()));
+        sums_[r].loss = batch_loss_.sum(
+            outputs[r], targets, global_batch,
+            Tensor<Scalar>{logit_gradient_storage_[r].data(), network_.output_shape(), outputs[r].batch});
+        sums_[r].score = score_sums(task_, outputs[r], targets);
+    }
+}
 
-    // 1. The sampler slices the global batch; each hosted replica fills its input.
-    fill_inputs(data_, sampler_, step_in_epoch, augmentation_);
-    const StepContext now = context(static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_in_epoch));
+template <class Scalar>
+void Trainer<Scalar>::expect(Stage stage, const char* call) {
+    if (stage_ == stage) return;
+    static constexpr const char* due[] = {
+        "begin_epoch", "load_batch or end_epoch", "forward", "compute_loss", "backward", "update"};
+    throw UsageError(std::string("trainer: ") + call + " is called where " +
+                     due[static_cast<std::size_t>(stage_)] +
+                     " is due: a step is load_batch, forward, compute_loss, backward, update");
+}
 
-    // 2. Forward, layer by layer over the hosted replicas.
-    const auto logits = network_.forward(now, inputs_);
+template <class Scalar>
+void Trainer<Scalar>::begin_epoch() {
+    check_state();
+    sampler_.start_epoch(epoch_);
+    augmentation_.start_epoch(epoch_);
+    stage_ = Stage::between_steps;
+}
 
-    // 3. Loss and its gradient, divided by the size of the global batch.
-    compute_losses(logits, samples);
-    summary_->start(losses_);
+template <class Scalar>
+void Trainer<Scalar>::end_epoch() {
+    expect(Stage::between_steps, "end_epoch");
+    ++epoch_;
+    stage_ = Stage::between_epochs;
+}
 
-    // 4. Backward, last layer to first; full buckets of gradients start on their way.
-    network_.backward(now, inputs_, logit_gradients_, gradients_ready_);
+template <class Scalar>
+void Trainer<Scalar>::load_batch(Index step_in_epoch) {
+    expect(Stage::between_steps, "load_batch");
+    if (step_in_epoch < 0 || step_in_epoch >= steps_per_epoch())
+        throw UsageError("trainer: there is no step " + std::to_string(step_in_epoch) + " in an epoch of " +
+                         std::to_string(steps_per_epoch()));
+    step_ = step_in_epoch;
+    fill_inputs(reader_, sampler_, step_);
+    stage_ = Stage::loaded;
+}
 
-    // 5. Finish the buckets; update the running averages; the optimizer steps over the flat arrays.
+template <class Scalar>
+void Trainer<Scalar>::forward() {
+    expect(Stage::loaded, "forward");
+    outputs_ = network_.forward(context(number_of_step()), inputs_);
+    stage_ = Stage::has_outputs;
+}
+
+template <class Scalar>
+void Trainer<Scalar>::compute_loss() {
+    expect(Stage::has_outputs, "compute_loss");
+    compute_losses(outputs_, sampler_.global_batch(step_).size());
+    summary_->start(sums_);
+    stage_ = Stage::has_loss;
+}
+
+template <class Scalar>
+void Trainer<Scalar>::backward() {
+    expect(Stage::has_loss, "backward");
+    network_.backward(context(number_of_step()), inputs_, logit_gradients_, gradients_ready_);
+    stage_ = Stage::has_gradients;
+}
+
+template <class Scalar>
+StepResult Trainer<Scalar>::update(double learning_rate) {
+    expect(Stage::has_gradients, "update");
     const Scalar* const gradients = reducer_->finish();
-    const LossSums sums = summary_->finish();
+    const StepSums sums = summary_->finish();
+    stage_ = Stage::between_steps;
+    const Index samples = sampler_.global_batch(step_).size();
     const double loss = sums.loss / static_cast<double>(samples);
     if (!std::isfinite(loss))
         throw NumericalError("the loss is no longer finite (" +
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
-                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_in_epoch) +
+                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
                              ": lower the learning rate, or warm it up");
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
-    optimizer_.step(network_.parameters(), {gradients, network_.parameters().size()},
-                    learning_rate(step_in_epoch));
-    return {step_in_epoch, samples, loss, static_cast<Index>(sums.correct)};
+    std::span<const Scalar> clipped(gradients, network_.parameters().size());
+    if (clipping_) clipped = clipping_->apply(clipped);
+    optimizer_.step(network_.parameters(), clipped, learning_rate);
+    return {step_, samples, loss, sums.score};
+}
+
+template <class Scalar>
+StepResult Trainer<Scalar>::step(Index step_in_epoch) {
+    if (stage_ == Stage::between_epochs) stage_ = Stage::between_steps;
+    load_batch(step_in_epoch);  // 1. The sampler slices the global batch; each hosted replica reads.
+    forward();                  // 2. Layer by layer over the hosted replicas.
+    compute_loss();             // 3. Loss and its gradient, divided by the size of the global batch.
+    backward();                 // 4. Last layer to first; gradients that are complete start on their way.
+    return update(learning_rate(step_in_epoch));  // 5. Finish the sums; running averages; the optimizer.
 }
 
 template <class Scalar>
@@ -242,20 +332,18 @@ void Trainer<Scalar>::check_state() {
 template <class Scalar>
 EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult&)>& each_step) {
     const auto start = std::chrono::steady_clock::now();
-    check_state();
-    sampler_.start_epoch(epoch_);
-    augmentation_.start_epoch(epoch_);
+    begin_epoch();
     EpochResult result;
-    Index correct = 0;
+    ScoreSums sums;
     for (Index i = 0; i < steps_per_epoch(); ++i) {
         const StepResult one = step(i);
         result.loss += one.loss * static_cast<double>(one.samples);
-        correct += one.correct;
+        sums += one.score;
         if (each_step) each_step(one);
     }
-    ++epoch_;
+    end_epoch();
     result.loss /= static_cast<double>(data_.size());
-    result.accuracy = static_cast<double>(correct) / static_cast<double>(data_.size());
+    result.score = score(task_, sums);
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
 }
@@ -270,11 +358,11 @@ void Trainer<Scalar>::recompute_running_averages() {
     for (const BatchNorm<Scalar>* layer : layers)
         population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
-        fill_inputs(data_, sampler_, batch, augmentation_);
+        fill_inputs(reader_, sampler_, batch);
         const auto logits =
             network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_);
         compute_losses(logits, sampler_.global_batch(batch).size());
-        summary_->start(losses_);
+        summary_->start(sums_);
         summary_->finish();
         for (std::size_t i = 0; i < layers.size(); ++i)
             merge_moments(population[i].data(), summary_->moments(i), layers[i]->norm().channels());
@@ -294,20 +382,18 @@ TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& dat
                      .replicas = map_.replicas(),
                      .seed = options_.seed,
                      .shuffle = true});
-    const Augmentation none({}, options_.seed);
-    LossSums sums;
+    SampleReader<Scalar> reader(data, transform_);
+    StepSums sums;
     for (Index batch = 0; batch < sampler.batches(); ++batch) {
-        fill_inputs(data, sampler, batch, none);
+        fill_inputs(reader, sampler, batch);
         compute_losses(
             network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_),
             global_batch);
-        summary_->start(losses_);
-        const LossSums one = summary_->finish();
-        sums.loss += one.loss;
-        sums.correct += one.correct;
+        summary_->start(sums_);
+        sums += summary_->finish();
     }
     result.loss = sums.loss / static_cast<double>(result.samples);
-    result.accuracy = sums.correct / static_cast<double>(result.samples);
+    result.score = score(task_, sums.score);
     return result;
 }
 

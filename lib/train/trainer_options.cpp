@@ -1,6 +1,7 @@
-#include <lockstep/base/hash.hpp>
 #include <lockstep/nn/model_parser.hpp>
 #include <lockstep/train/trainer_options.hpp>
+
+#include <algorithm>
 
 namespace lockstep {
 namespace {
@@ -41,9 +42,13 @@ void add(Settings& all, const ScheduleOptions& options) {
 
 }  // namespace
 
-std::string describe(const Dataset& data) {
-    return std::to_string(data.size()) + " samples of " + data.shape.to_string() + " in " +
-           std::to_string(data.classes) + " classes, hash " + to_hex16(data.hash());
+TrainerOptions resolved(TrainerOptions options, const Dataset& data) {
+    if (!options.input)
+        options.input = data.precision() == InputPrecision::byte ? InputKind::unit : InputKind::raw;
+    if (!options.loss) options.loss = default_loss(data.target());
+    // A batch larger than the data set is the data set; the global batch must stay a number.
+    options.batch_size = std::min(options.batch_size, data.size());
+    return options;
 }
 
 Settings settings_of(const TrainerOptions& options, const std::string& data, int replicas,
@@ -51,7 +56,8 @@ Settings settings_of(const TrainerOptions& options, const std::string& data, int
     Settings all = {
         {"model", canonical_model(options.model)},
         {"training data", data},
-        {"input", to_string(options.input)},
+        {"input", options.input ? to_string(*options.input) : "by the data"},
+        {"loss", options.loss ? options.loss->text() : "by the data"},
         {"augmentation crop", std::to_string(options.augmentation.crop_padding)},
         {"augmentation flip", yes_or_no(options.augmentation.horizontal_flip)},
         {"batch norm statistics", options.batch_norm.to_string()},
@@ -65,6 +71,7 @@ Settings settings_of(const TrainerOptions& options, const std::string& data, int
         {"reduction", options.reduction == Reduction::fast ? "fast" : "reproducible"},
         {"type", scalar_bytes == sizeof(float) ? "float" : "double"},
     };
+    if (options.clip_norm) all.emplace_back("clip norm", shortest_text(*options.clip_norm));
     add(all, options.optimizer);
     add(all, options.schedule);
     return all;

@@ -29,9 +29,9 @@ class Help(LauncherTest):
         for command in ("train", "evaluate"):
             for word in ("--help", "-h"):
                 result = self.succeed(2, command, word)
-                for text in ("Data:", "Network:", "--dataset arg (=digits)", "--model arg (=batchnorm, linear 300"):
+                for text in ("Data:", "Network:", "--dataset TEXT (=digits)", "--model LAYERS (=batchnorm, linear 300"):
                     self.assertIn(text, result.out)
-        for group in ("Batch normalization:", "Training:", "Run:", "--learning-rate arg (=0.1)", "--bn arg (=sync)"):
+        for group in ("Batch normalization:", "Training:", "Run:", "--learning-rate X (=0.1)", "--bn NAME (=sync)"):
             self.assertIn(group, self.succeed(1, "train", "--help").out)
 
 

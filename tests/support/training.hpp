@@ -2,6 +2,7 @@
 #pragma once
 
 #include <lockstep/base/random.hpp>
+#include <lockstep/data/images.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
 
@@ -15,9 +16,9 @@
 namespace lockstep::test {
 
 /// Images of blurred noise whose class moves a bright column: learnable in a few steps, never solved.
-inline Dataset noisy_columns(Index samples, int classes = 5, Index side = 6) {
-    Dataset data;
-    data.name = "noisy columns";
+inline Images noisy_columns(Index samples, int classes = 5, Index side = 6) {
+    Images data;
+    data.title = "noisy columns";
     data.shape = {side, side, 1};
     data.classes = classes;
     RandomStream random(3, RandomPurpose::test, 0);

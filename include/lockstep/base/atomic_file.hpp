@@ -35,6 +35,12 @@ class LOCKSTEP_EXPORT AtomicFile {
     void write(std::span<const std::byte> bytes);
     void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
 
+    /// Gives the file this size; what was not written is zero. Throws FileError.
+    void resize(std::size_t bytes);
+
+    /// What is written until commit(). Others may write into it, too, as long as this object lives.
+    const std::filesystem::path& partial() const { return temporary_; }
+
     /// Forces the bytes to the disk and puts the file in the target's place; at most once, and last.
     /// Throws FileError, and then the old target still stands unless only its folder could not be flushed.
     void commit();

@@ -9,8 +9,6 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
-#include <vector>
 
 namespace lockstep {
 
@@ -25,6 +23,7 @@ enum class RandomPurpose : std::uint32_t {
     dropout = 3,
     digits = 4,
     augmentation = 5,
+    test_split = 6,
     test = 100,
 };
 
@@ -58,12 +57,5 @@ class LOCKSTEP_EXPORT RandomStream {
     double spare_normal_ = 0;
     bool has_spare_normal_ = false;
 };
-
-/// A uniformly random permutation of 0 … count − 1 (Fisher–Yates).
-LOCKSTEP_EXPORT std::vector<std::uint32_t> random_permutation(std::uint32_t count, RandomStream stream);
-
-/// The same permutation of 0 … order.size() − 1 written over `order`, whatever that held; allocates nothing.
-/// At most 2³² elements.
-LOCKSTEP_EXPORT void random_permutation(std::span<std::uint32_t> order, RandomStream stream);
 
 }  // namespace lockstep

@@ -24,9 +24,10 @@ class LOCKSTEP_EXPORT Augmentation {
     bool enabled() const { return options_.enabled(); }
     void start_epoch(Index epoch) { epoch_ = static_cast<std::uint64_t>(epoch); }
 
-    /// Writes sample `sample_index`, whose shape.size() bytes are at `in`, to as many at `out`; the two must
-    /// not overlap. What is drawn depends on nothing but the seed, the epoch and the index.
-    void apply(Index sample_index, const Shape& shape, const std::uint8_t* in, std::uint8_t* out) const;
+    /// Writes sample `sample_index`, whose shape.size() values are at `in`, to as many at `out`; the two must not
+    /// overlap. What is drawn depends on nothing but the seed, the epoch and the index. For float and double.
+    template <class Value>
+    void apply(Index sample_index, const Shape& shape, const Value* in, Value* out) const;
 
   private:
     AugmentationOptions options_;

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
-#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/load_dataset.hpp>
 
 #include <filesystem>
 
@@ -16,6 +16,6 @@ namespace lockstep {
 /// cifar-10-batches-bin, each plain or with ".gz" appended, and puts the colours of a pixel side by side. A
 /// file may hold any number of images from one on. Throws FileError, which names the file, what it holds and
 /// what it should hold, if anything is wrong.
-LOCKSTEP_EXPORT DatasetPair read_cifar10(const std::filesystem::path& directory);
+LOCKSTEP_EXPORT ImagesPair read_cifar10(const std::filesystem::path& directory);
 
 }  // namespace lockstep

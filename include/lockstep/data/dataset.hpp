@@ -1,57 +1,50 @@
-/// Labelled images in memory, and loading them by the name of the data set.
+/// What a network is trained on: an interface that anybody's data can stand behind.
+///
+/// A data set has samples 0 … size() − 1, each with an input of one shape and a target. It is read sample by sample, in
+/// any order and by several processes, each of which reads what it needs. It never sees a communicator.
 #pragma once
 
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
+#include <lockstep/base/target.hpp>
 
-#include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
-#include <vector>
 
 namespace lockstep {
 
-/// Labelled images of one shape, as the bytes that the files hold.
-struct LOCKSTEP_EXPORT Dataset {
-    std::string name;
-    Shape shape;
-    int classes = 0;
-    std::vector<std::uint8_t> pixels;  // size() × shape.size(), channels-last
-    std::vector<std::uint8_t> labels;  // size(), each below `classes`
+/// What the input values are exact in.
+enum class InputPrecision {
+    byte,          ///< whole numbers 0 … 255, as in images; never NaN
+    float_values,  ///< float
+    double_values,
+};
 
+class LOCKSTEP_EXPORT Dataset {
+  public:
+    virtual ~Dataset() = default;
+
+    /// For people: "mnist", "train.npy".
+    virtual std::string name() const = 0;
     /// Number of samples.
-    Index size() const { return static_cast<Index>(labels.size()); }
+    virtual Index size() const = 0;
+    /// Of each input.
+    virtual Shape input_shape() const = 0;
+    virtual Target target() const = 0;
+    virtual InputPrecision precision() const { return InputPrecision::double_values; }
 
-    /// The shape.size() values of one sample; valid until the data set changes.
-    const std::uint8_t* sample(Index index) const { return pixels.data() + index * shape.size(); }
+    /// Writes the input_shape().size() values of a sample, channels-last. Throws FileError where they cannot be read.
+    /// Called from one thread at a time.
+    virtual void read_input(Index sample, double* values) const = 0;
+    /// The same as float; rounds the doubles unless a data set knows better.
+    virtual void read_input(Index sample, float* values) const;
+    /// Writes the target().size() numbers of a sample's target; a class as a number 0 … classes − 1.
+    virtual void read_target(Index sample, double* values) const = 0;
 
-    /// Drops all but the first `count` samples; keeps all where there are no more than that.
-    /// Throws UsageError if count < 1.
-    void keep_first(Index count);
-
-    /// 64 bits over everything above, for ranks to check that they hold the same data.
-    std::uint64_t hash() const;
+    /// Says that the samples first … first + count − 1 will be read soon.
+    virtual void prefetch(Index /*first*/, Index /*count*/) const {}
+    /// Throws FileError if the data are no longer what they were when they were opened, as far as that can be seen at
+    /// once.
+    virtual void check_unchanged() const {}
 };
-
-struct DatasetPair {
-    Dataset train;
-    Dataset test;
-};
-
-struct DatasetOptions {
-    std::string name = "digits";           ///< digits, mnist or cifar10
-    std::filesystem::path directory = {};  ///< where the files are; digits needs none
-    /// Use only the first so many; all if there are fewer.
-    std::optional<Index> train_samples = std::nullopt;
-    std::optional<Index> test_samples = std::nullopt;
-    /// More than every label; std::nullopt: as many as the data set has.
-    std::optional<int> classes = std::nullopt;
-};
-
-/// Reads, or renders, a data set. Throws UsageError for a name that is not known, a directory that is not
-/// given, a number of samples below one, or a number of classes that a label does not fit (naming the sample)
-/// or above the 256 that labels of one byte can tell apart; FileError for files that are missing or damaged.
-LOCKSTEP_EXPORT DatasetPair load_dataset(const DatasetOptions& options);
 
 }  // namespace lockstep

@@ -8,7 +8,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
-#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/images.hpp>
 
 #include <cstdint>
 
@@ -27,6 +27,6 @@ LOCKSTEP_EXPORT void render_digit(std::uint64_t seed, std::uint64_t index, std::
                                   std::uint8_t& label);
 
 /// The images first … first + count − 1 of the set `seed`. Throws UsageError if first < 0 or count < 1.
-LOCKSTEP_EXPORT Dataset make_digits(std::uint64_t seed, Index first, Index count);
+LOCKSTEP_EXPORT Images make_digits(std::uint64_t seed, Index first, Index count);
 
 }  // namespace lockstep

@@ -6,7 +6,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
-#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/load_dataset.hpp>
 
 #include <filesystem>
 #include <string>
@@ -17,8 +17,8 @@ namespace lockstep {
 /// There are as many classes as the largest label says, plus one. Each name is looked for as it is and then
 /// with ".gz" appended. Throws FileError, which names the file, what it holds and what it should hold, if
 /// anything is wrong.
-LOCKSTEP_EXPORT Dataset read_idx(const std::filesystem::path& directory, const std::string& images_name,
-                                 const std::string& labels_name);
+LOCKSTEP_EXPORT Images read_idx(const std::filesystem::path& directory, const std::string& images_name,
+                                const std::string& labels_name);
 
 /// Reads MNIST, or any set under its file names: train-images-idx3-ubyte, train-labels-idx1-ubyte and t10k-*,
 /// also with a dot before "idx", each also with ".gz" appended. Where the folder has none, those of EMNIST
@@ -26,6 +26,6 @@ LOCKSTEP_EXPORT Dataset read_idx(const std::filesystem::path& directory, const s
 /// (MNIST/raw, FashionMNIST/raw …), if exactly one set is there. The number of classes is the largest label
 /// of both parts plus one. Throws FileError as above; listing what was tried, or what there is to choose
 /// among; or if training and test images differ in shape.
-LOCKSTEP_EXPORT DatasetPair read_mnist(const std::filesystem::path& directory);
+LOCKSTEP_EXPORT ImagesPair read_mnist(const std::filesystem::path& directory);
 
 }  // namespace lockstep

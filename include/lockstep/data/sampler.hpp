@@ -2,10 +2,11 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/keyed_bijection.hpp>
 #include <lockstep/base/shape.hpp>
 
 #include <cstdint>
-#include <vector>
+#include <optional>
 
 namespace lockstep {
 
@@ -19,7 +20,7 @@ struct SampleRange {
 };
 
 struct SamplerOptions {
-    Index samples = 0;       // N, at most 2³² − 1
+    Index samples = 0;       // N, at most 2⁶²
     Index global_batch = 0;  // G: replicas × samples per replica and step
     int replicas = 1;        // R
     std::uint64_t seed = 1;
@@ -30,7 +31,7 @@ struct SamplerOptions {
 /// by at most one in either case. Every sample is visited exactly once an epoch.
 class LOCKSTEP_EXPORT Sampler {
   public:
-    /// Starts epoch 0. Throws UsageError if N, G or R is below one, or N above 2³² − 1.
+    /// Starts epoch 0. Throws UsageError if N, G or R is below one, or N above 2⁶².
     explicit Sampler(const SamplerOptions& options);
 
     /// Steps of an epoch, B.
@@ -38,7 +39,7 @@ class LOCKSTEP_EXPORT Sampler {
     /// The most samples that any replica gets in a step: what its buffers must hold.
     Index largest_slice() const;
 
-    /// Puts the samples into the order of an epoch; allocates nothing.
+    /// From here on the order is that of an epoch: computed, so that it takes no memory however many samples there are.
     void start_epoch(Index epoch);
 
     /// What all replicas together see at a step of the epoch, 0 … batches() − 1.
@@ -48,13 +49,13 @@ class LOCKSTEP_EXPORT Sampler {
 
     /// The sample at a position of the epoch's order.
     Index sample(Index position) const {
-        return options_.shuffle ? static_cast<Index>(order_[static_cast<std::size_t>(position)]) : position;
+        return order_ ? static_cast<Index>((*order_)(static_cast<std::uint64_t>(position))) : position;
     }
 
   private:
     SamplerOptions options_;
     Index batches_ = 0;
-    std::vector<std::uint32_t> order_;  // empty without shuffling
+    std::optional<KeyedBijection> order_;  // none without shuffling
 };
 
 }  // namespace lockstep

@@ -1,35 +1,93 @@
-/// Softmax cross-entropy: loss = log Σⱼ exp(aⱼ) − a_label, d loss/da = softmax(a) − onehot(label).
+/// How far the outputs of a network are from what they should be: the losses of the library, and one's own.
+///
+/// With outputs a, target t and m values a sample; the loss of a batch is the mean over its samples, as in PyTorch:
+///
+///     cross-entropy   −Σₖ qₖ log softmax(a)ₖ,  q = (1 − s)·onehot(t) + s/n   (label smoothing s, n classes)
+///     mse             (1/m) Σ (a − t)²
+///     mae             (1/m) Σ |a − t|
+///     huber δ         (1/m) Σ ½(a − t)² where |a − t| ≤ δ, else δ(|a − t| − δ/2)
+///     bce             (1/m) Σ max(a, 0) − a·t + log(1 + exp(−|a|)):  t is a probability for each of m labels
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/target.hpp>
 #include <lockstep/nn/tensor.hpp>
 
-#include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace lockstep {
 
-/// Sums over the samples of one batch.
-struct LossSums {
-    double loss = 0;
-    double correct = 0;
+/// The loss of one sample, in double whatever the network computes in. To be derived from for a loss of one's own that
+/// has options; see also own_loss.
+class LOCKSTEP_EXPORT LossFunction {
+  public:
+    virtual ~LossFunction() = default;
+
+    /// Name and options, as parse_loss takes them: "huber 0.5". Ranks compare it, and checkpoints store it.
+    virtual std::string text() const = 0;
+    /// Throws UsageError, saying what would fit, where the loss does not fit the target or the number of outputs.
+    virtual void check(const Target& target, Index outputs) const = 0;
+    /// Whether the target values are labels, each on or off: then they are scored as such.
+    virtual bool labels() const { return false; }
+    /// The loss of a sample. Writes its derivative by each output, unless `gradient` is empty. `target` holds
+    /// Target::size() numbers.
+    virtual double value(std::span<const double> outputs, std::span<const double> target,
+                         std::span<double> gradient) const = 0;
 };
 
-/// The summed loss of the batch's logits (classes × batch), and how many samples have their label's logit on
-/// top (the first of equals counts). Throws Error on a label that is no class.
-template <class Scalar>
-LOCKSTEP_EXPORT LossSums cross_entropy(const Tensor<const Scalar>& logits,
-                                       std::span<const std::uint8_t> labels);
+using Loss = std::shared_ptr<const LossFunction>;
 
-/// The same, and writes the gradient of (summed loss ÷ divisor). The divisor is the size of the global batch,
-/// so that gradients over replicas are sums.
-template <class Scalar>
-LOCKSTEP_EXPORT LossSums cross_entropy(const Tensor<const Scalar>& logits,
-                                       std::span<const std::uint8_t> labels, Index divisor,
-                                       const Tensor<Scalar>& gradient);
+/// Throw UsageError where an option makes no sense: smoothing must be in [0, 1), delta positive.
+LOCKSTEP_EXPORT Loss cross_entropy(double label_smoothing = 0);
+LOCKSTEP_EXPORT Loss mean_squared_error();
+LOCKSTEP_EXPORT Loss mean_absolute_error();
+LOCKSTEP_EXPORT Loss huber(double delta = 1);
+LOCKSTEP_EXPORT Loss binary_cross_entropy();
 
-/// Where the largest logit of a sample is; the first of equals.
+/// As LossFunction::value.
+using LossCallable = std::function<double(std::span<const double> outputs, std::span<const double> target,
+                                          std::span<double> gradient)>;
+/// A loss of one's own, under a name of one's own; takes any target and any number of outputs.
+LOCKSTEP_EXPORT Loss own_loss(std::string name, LossCallable value);
+
+/// From "cross-entropy", "cross-entropy smoothing 0.1", "mse", "mae", "huber", "huber 0.5" or "bce". Throws UsageError
+/// listing these for anything else.
+LOCKSTEP_EXPORT Loss parse_loss(std::string_view text);
+/// What is taken where no loss is given: cross-entropy for classes, mse for values.
+LOCKSTEP_EXPORT Loss default_loss(const Target& target);
+
+/// Applies a loss to batches. Allocates on construction only. Instantiated for float and double.
 template <class Scalar>
-LOCKSTEP_EXPORT int predicted_class(const Tensor<const Scalar>& logits, Index sample);
+class LOCKSTEP_EXPORT BatchLoss {
+  public:
+    BatchLoss(Loss loss, const Target& target, Index outputs);
+
+    /// The summed loss of the samples; `targets` holds target.size() numbers for each.
+    double sum(const Tensor<const Scalar>& outputs, std::span<const double> targets);
+    /// The same, and writes the gradient of (summed loss ÷ divisor). The divisor is the size of the global batch, so
+    /// that gradients over replicas are sums.
+    double sum(const Tensor<const Scalar>& outputs, std::span<const double> targets, Index divisor,
+               const Tensor<Scalar>& gradient);
+
+  private:
+    double value(const Scalar* outputs, std::span<const double> targets, Index sample,
+                 std::span<double> gradient);
+
+    Loss loss_;
+    std::size_t target_size_;
+    std::vector<double> outputs_, gradient_;
+};
+
+/// Where the largest output of a sample is; the first of equals.
+template <class Scalar>
+LOCKSTEP_EXPORT int predicted_class(const Tensor<const Scalar>& outputs, Index sample);
+
+extern template class BatchLoss<float>;
+extern template class BatchLoss<double>;
 
 }  // namespace lockstep

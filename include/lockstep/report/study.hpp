@@ -1,7 +1,7 @@
 /// What a study of synchronized against local batch normalization found: plain data, and its JSON form.
 ///
 /// A study trains one network for every combination of statistics mode, samples per replica and seed, with
-/// the global batch held fixed. Accuracies are shares, 0 … 1; a number that was not measured is NaN, null in
+/// the global batch held fixed. Scores are those of the task (see score.hpp); a number that was not measured is NaN, null in
 /// JSON.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
 #include <lockstep/report/prediction.hpp>
+#include <lockstep/train/score.hpp>
 
 #include <cstdint>
 #include <limits>
@@ -40,16 +41,16 @@ enum class AverageKind {
 struct LOCKSTEP_EXPORT StudyEpoch {
     Index epoch = 0;  ///< counted from 1
     double train_loss = not_measured;
-    double train_accuracy = not_measured;
+    double train_score = not_measured;
     double test_loss = not_measured;  ///< with the running averages that the study asks for
-    double pooled_accuracy = not_measured;
-    double first_accuracy = not_measured;
-    double precise_accuracy = not_measured;
-    double batch_accuracy = not_measured;
+    double pooled_score = not_measured;
+    double first_score = not_measured;
+    double precise_score = not_measured;
+    double batch_score = not_measured;
     /// ‖θ − θ_sync‖ / ‖θ_sync‖ over all parameters, where θ_sync are those of the synchronized run.
     double drift = not_measured;
 
-    double accuracy(AverageKind kind) const;
+    double score(AverageKind kind) const;
 };
 
 /// The mean training loss over a few steps that end at `epoch` (with fractions, from 0).
@@ -92,6 +93,7 @@ struct LOCKSTEP_EXPORT Study {
     std::vector<Index> batch_sizes;
     std::vector<std::uint64_t> seeds;
     Index global_batch = 0;
+    Task task = Task::classification;
     AverageKind averages = AverageKind::pooled;  ///< behind the test errors that tables and findings give
     std::vector<std::string> layers;             ///< names of the batch norms, in forward order
     std::string machine;

@@ -1,6 +1,7 @@
 /// From a study's combinations to what they show: means and deviations over the seeds, gaps, plain words.
 ///
-/// All errors are percentages of wrong answers on the test set after the last epoch; gaps are in points.
+/// All errors are of the test set after the last epoch: percentages of wrong answers (of 1 − F1, for labels), where gaps
+/// are in points; or the RMSE of values.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -13,6 +14,23 @@
 #include <vector>
 
 namespace lockstep {
+
+/// How a study's errors are called and written.
+struct LOCKSTEP_EXPORT ErrorMeasure {
+    std::string name;        ///< "test error", "test RMSE"
+    std::string score_name;  ///< "accuracy", "F1", "RMSE"
+    std::string unit;        ///< " %", or nothing
+    std::string gap;         ///< " points", or nothing
+    int decimals = 2;
+    Task task = Task::classification;
+
+    /// From a score: see score.hpp.
+    double error(double score) const;
+    /// Error or gap, without the unit.
+    std::string number(double value) const;
+};
+
+LOCKSTEP_EXPORT ErrorMeasure error_measure(const Study& study);
 
 struct Spread {
     int count = 0;
@@ -28,7 +46,7 @@ LOCKSTEP_EXPORT Spread test_error(const Study& study, std::string_view mode, Ind
 LOCKSTEP_EXPORT Spread test_error(const Study& study, std::string_view mode, Index batch_size,
                                   AverageKind averages);
 
-/// How many points a mode is above sync at a batch size; NaN where either is missing.
+/// How far a mode is above sync at a batch size; NaN where either is missing.
 LOCKSTEP_EXPORT double gap_to_sync(const Study& study, std::string_view mode, Index batch_size);
 
 /// How far the test error of sync varies from seed to seed: the root mean square, over the batch sizes, of

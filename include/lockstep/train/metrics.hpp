@@ -2,7 +2,10 @@
 ///
 ///     {"kind":"step","epoch":1,"step":7,"loss":0.69314718055994529}
 ///     {"kind":"epoch","epoch":1,"train_loss":…,"train_accuracy":…,"test_loss":…,"test_accuracy":…,
-///      "seconds":…,"samples_per_second":…,"communication_seconds":…}
+///      "test_top5":…,"seconds":…,"samples_per_second":…,"communication_seconds":…}
+///
+/// Where the targets are values, …_accuracy and …_top5 give way to train_rmse, test_rmse, test_mae and test_r2; where they
+/// are labels, to train_f1 and test_f1.
 ///
 /// Numbers have 17 significant digits, so equal bits give equal text and the other way round. One that is not
 /// finite, or is not known, is NaN here and null in the file.
@@ -10,6 +13,7 @@
 
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
+#include <lockstep/train/score.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -27,11 +31,15 @@ struct StepMetrics {
 };
 
 struct EpochMetrics {
+    Task task = Task::classification;
     Index epoch = 0;
     double train_loss = std::numeric_limits<double>::quiet_NaN();
-    double train_accuracy = std::numeric_limits<double>::quiet_NaN();  ///< 0 … 1
+    double train_score = std::numeric_limits<double>::quiet_NaN();  ///< see score.hpp
     double test_loss = std::numeric_limits<double>::quiet_NaN();
-    double test_accuracy = std::numeric_limits<double>::quiet_NaN();  ///< 0 … 1
+    double test_score = std::numeric_limits<double>::quiet_NaN();
+    double test_top5 = std::numeric_limits<double>::quiet_NaN();  ///< of a classification
+    double test_mae = std::numeric_limits<double>::quiet_NaN();   ///< of a regression
+    double test_r2 = std::numeric_limits<double>::quiet_NaN();    ///< of a regression
     double seconds = std::numeric_limits<double>::quiet_NaN();
     double samples_per_second = std::numeric_limits<double>::quiet_NaN();
     double communication_seconds = std::numeric_limits<double>::quiet_NaN();

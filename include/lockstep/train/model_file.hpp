@@ -4,7 +4,9 @@
 ///
 ///     lockstep.model          the model text
 ///     lockstep.epsilon        of all batch norms
-///     lockstep.classes        how many the network tells apart
+///     lockstep.classes        how many the network tells apart, or
+///     lockstep.values         how many values it predicts
+///     lockstep.loss           what it was trained with (see loss.hpp); cross-entropy where this is missing
 ///     lockstep.dataset        the name of the data set that it was trained on
 ///     lockstep.input          raw, unit or standardized
 ///     lockstep.input_shape    height, width, channels
@@ -32,7 +34,8 @@ namespace lockstep {
 struct ModelSignature {
     std::string model;  ///< canonical text
     double epsilon = 1e-5;
-    int classes = 0;
+    Target target;
+    std::string loss = "cross-entropy";
     std::string dataset;   ///< what it was trained on
     InputTransform input;  ///< and with it the shape of a sample
 };

@@ -1,4 +1,4 @@
-/// The one small message of a training step: loss, number of correct answers and, where batch norm is not
+/// The one small message of a training step: loss, what the score is made of and, where batch norm is not
 /// synchronized, the moments of all its layers, pooled over all replicas along the fixed tree.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/nn/batch_norm.hpp>
-#include <lockstep/nn/loss.hpp>
+#include <lockstep/train/score.hpp>
 
 #include <functional>
 #include <memory>
@@ -16,6 +16,18 @@
 
 namespace lockstep {
 
+/// Sums over the samples of a batch.
+struct StepSums {
+    double loss = 0;
+    ScoreSums score;
+
+    StepSums& operator+=(const StepSums& other) {
+        loss += other.loss;
+        score += other.score;
+        return *this;
+    }
+};
+
 /// The batch norms outlive it. Instantiated for float and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT StepSummary {
@@ -23,10 +35,10 @@ class LOCKSTEP_EXPORT StepSummary {
     StepSummary(const Communicator& communicator, const ReplicaMap& map,
                 std::span<BatchNorm<Scalar>* const> layers);
 
-    /// Sends what the hosted replicas have, after a forward pass; `losses` has one entry for each.
-    void start(std::span<const LossSums> losses);
+    /// Sends what the hosted replicas have, after a forward pass; `sums` has one entry for each.
+    void start(std::span<const StepSums> sums);
     /// Receives the rest; returns the sums over the global batch. Throws CommunicationError.
-    LossSums finish();
+    StepSums finish();
 
     /// The moments of one layer over the global batch (see moments.hpp), from finish to the next forward
     /// pass.

@@ -11,12 +11,18 @@
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
+#include <lockstep/data/read_ahead.hpp>
+#include <lockstep/data/sample_reader.hpp>
 #include <lockstep/data/sampler.hpp>
+#include <lockstep/nn/loss.hpp>
 #include <lockstep/nn/network.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
+#include <lockstep/train/data_survey.hpp>
+#include <lockstep/train/gradient_clipping.hpp>
 #include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
+#include <lockstep/train/score.hpp>
 #include <lockstep/train/step_summary.hpp>
 #include <lockstep/train/trainer_options.hpp>
 
@@ -33,12 +39,12 @@ struct StepResult {
     Index step = 0;  ///< of the epoch
     Index samples = 0;
     double loss = 0;  ///< mean over the samples
-    Index correct = 0;
+    ScoreSums score;  ///< see score.hpp
 };
 
 struct EpochResult {
-    double loss = 0;      ///< mean over the epoch's samples, each with the parameters of its step
-    double accuracy = 0;  ///< 0 … 1
+    double loss = 0;   ///< mean over the epoch's samples, each with the parameters of its step
+    double score = 0;  ///< of the task: see score.hpp
     double seconds = 0;
 };
 
@@ -46,7 +52,7 @@ struct EpochResult {
 struct TrainingModeResult {
     Index samples = 0;  ///< 0: the data are fewer than one global batch, and the rest is not known
     double loss = 0;
-    double accuracy = 0;  ///< 0 … 1
+    double score = 0;
 };
 
 /// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
@@ -58,7 +64,9 @@ class LOCKSTEP_EXPORT Trainer {
     /// instruction_set_agreement.hpp). Throws CommunicationError on every rank, naming what
     /// differs and both sides, if they do not agree; UsageError on every rank if the options do not fit
     /// together or the data.
-    Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator);
+    /// `found` may be what a survey of the same data has found before, on all of these ranks: then it is not made again.
+    Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator,
+            DataSurvey found = {});
 
     const TrainerOptions& options() const { return options_; }
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
@@ -66,6 +74,9 @@ class LOCKSTEP_EXPORT Trainer {
     const ReplicaMap& replica_map() const { return map_; }
     const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
+    /// What the data are trained with: options().loss, or what fits the target.
+    const Loss& loss() const { return loss_; }
+    Task task() const { return task_; }
     Network<Scalar>& network() { return network_; }
     const Network<Scalar>& network() const { return network_; }
     Optimizer<Scalar>& optimizer() { return optimizer_; }
@@ -77,13 +88,36 @@ class LOCKSTEP_EXPORT Trainer {
     /// Continues after so many complete epochs; parameters and the optimizer's state are set by the caller.
     void set_epoch(Index complete);
 
-    /// Trains one epoch; `each_step` may be empty. Before it the ranks compare parameters, averages and the
-    /// optimizer's state, in one exchange: CommunicationError on every rank if a caller has set them on some
-    /// ranks alone, or if the ranks' machines have computed different bits. Throws NumericalError, alike on all ranks, naming the
-    /// step, when the loss is no longer finite.
+    /// Trains one epoch; `each_step` may be empty. Throws as begin_epoch and update do.
     EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
-    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order.
+    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order, at the rate of the schedule.
     StepResult step(Index step_in_epoch);
+
+    // A loop of one's own: begin_epoch, then for each step these five in this order, then end_epoch; the same bits as
+    // run_epoch, given the same rates. UsageError for another order.
+
+    /// Before it the ranks compare parameters, averages and the optimizer's state, in one exchange: CommunicationError
+    /// on every rank if a caller has set them on some ranks alone (or trained at different rates), or if the ranks'
+    /// machines have computed different bits.
+    void begin_epoch();
+    /// Reads what the hosted replicas see at that step. Throws FileError or NumericalError where a sample cannot be
+    /// read or is not finite; the other ranks get a CommunicationError that says so.
+    void load_batch(Index step_in_epoch);
+    /// Layer by layer over the hosted replicas.
+    void forward();
+    /// Loss and its gradient, divided by the size of the global batch.
+    void compute_loss();
+    /// Last layer to first; gradients that are complete start on their way to the other ranks.
+    void backward();
+    /// Finishes the sums, updates the running averages and steps the optimizer. Throws NumericalError, alike on all
+    /// ranks, naming the step, when the loss is no longer finite.
+    StepResult update(double learning_rate);
+    void end_epoch();
+
+    /// What the schedule has for a step of the epoch at hand.
+    double learning_rate(Index step_in_epoch) const;
+    /// The outputs for the hosted replicas' samples, from forward to the next load_batch.
+    std::span<const Tensor<const Scalar>> outputs() const { return outputs_; }
 
     /// PreciseBN: replaces the running averages by the exact moments of the first options().precise_batches
     /// global batches of the last epoch's order, under the parameters at hand (Wu, Johnson: "Rethinking
@@ -96,16 +130,23 @@ class LOCKSTEP_EXPORT Trainer {
     TrainingModeResult evaluate_in_training_mode(const Dataset& data);
 
   private:
+    enum class Stage { between_epochs, between_steps, loaded, has_outputs, has_loss, has_gradients };
+
+    /// Throws unless the step has come that far.
+    void expect(Stage stage, const char* call);
     void check_options() const;
     void check_state();
     void check_statistics_groups() const;
-    void fill_inputs(const Dataset& data, const Sampler& sampler, Index step,
-                     const Augmentation& augmentation);
+    void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
+    void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
-    double learning_rate(Index step_in_epoch) const;
+    std::uint64_t number_of_step() const {
+        return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
+    }
     StepContext context(std::uint64_t step) const;
 
-    Settings settings_;  // before options_, which are compared as they are taken over
+    Settings settings_;  // these two before options_, which are compared as they are taken over
+    DataSurvey found_;
     TrainerOptions options_;
     const Dataset& data_;
     Communicator communicator_;
@@ -113,22 +154,30 @@ class LOCKSTEP_EXPORT Trainer {
     ReplicaRange hosted_;
     InputTransform transform_;
     Augmentation augmentation_;
+    SampleReader<Scalar> reader_;
+    ReadAhead read_ahead_;
     Sampler sampler_;
     Schedule schedule_;
     std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
     Network<Scalar> network_;
+    Loss loss_;
+    Task task_;
+    BatchLoss<Scalar> batch_loss_;
+    std::optional<GradientClipping<Scalar>> clipping_;
     Optimizer<Scalar> optimizer_;
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;
+    Index step_ = 0;  // of the epoch, at hand
+    Stage stage_ = Stage::between_epochs;
+    std::span<const Tensor<const Scalar>> outputs_;
 
     // One entry for each hosted replica.
     std::vector<AlignedVector<Scalar>> input_storage_, logit_gradient_storage_;
     std::vector<Tensor<const Scalar>> inputs_, logit_gradients_;
-    std::vector<std::vector<std::uint8_t>> labels_;
+    std::vector<std::vector<double>> targets_;
     std::vector<Index> first_positions_;
-    std::vector<LossSums> losses_;
-    std::vector<std::uint8_t> augmented_;
+    std::vector<StepSums> sums_;
 };
 
 extern template class Trainer<float>;

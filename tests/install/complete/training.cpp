@@ -11,7 +11,7 @@
 int main(int argc, char** argv) {
     const lockstep::Session session(argc, argv);
     const lockstep::Communicator comm(MPI_COMM_WORLD, {.timeout_seconds = 60});
-    const lockstep::Dataset digits = lockstep::make_digits(1, 0, 200);
+    const lockstep::Images digits = lockstep::make_digits(1, 0, 200);
     lockstep::TrainerOptions options;
     options.model = "conv 5 3x3 stride 2, batchnorm, relu, maxpool 2, flatten, linear 20, relu, linear 10";
     options.replicas = 4;

@@ -37,6 +37,8 @@ std::vector<Change> changes() {
     return {
         {"model", [](O& o) { o.model = "batchnorm, linear 5"; }},
         {"input", [](O& o) { o.input = InputKind::raw; }},
+        {"loss", [](O& o) { o.loss = cross_entropy(0.1); }},
+        {"clip norm", [](O& o) { o.clip_norm = 1; }},
         {"augmentation crop", [](O& o) { o.augmentation.crop_padding = 1; }},
         {"augmentation flip", [](O& o) { o.augmentation.horizontal_flip = true; }},
         {"batch norm statistics", [](O& o) { o.batch_norm = BatchNormMode::parse("sync"); }},
@@ -74,7 +76,7 @@ std::vector<Change> changes() {
 TEST(TrainerAgreement, EveryOptionIsComparedOnEveryRank) {
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
     if (world.size() == 1) return;
-    const Dataset data = noisy_columns(200);
+    const Images data = noisy_columns(200);
     const int odd = world.size() - 1;
     for (const Change& change : changes()) {
         TrainerOptions options = usual(world.size());
@@ -93,7 +95,7 @@ TEST(TrainerAgreement, EveryOptionIsComparedOnEveryRank) {
 TEST(TrainerAgreement, AdamsSettingsAreComparedWhereItIsUsed) {
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
     if (world.size() == 1) return;
-    const Dataset data = noisy_columns(200);
+    const Images data = noisy_columns(200);
     for (const Change& change : std::vector<Change>{
              {"beta1", [](TrainerOptions& o) { o.optimizer.beta1 = 0.8; }},
              {"beta2", [](TrainerOptions& o) { o.optimizer.beta2 = 0.9; }},
@@ -112,12 +114,13 @@ TEST(TrainerAgreement, TheDataAndTheirTypeAreCompared) {
     if (world.size() == 1) return;
     const bool odd = world.rank() == world.size() - 1;
     const TrainerOptions options = usual(world.size());
-    const Dataset data = noisy_columns(200);
-    Dataset pixel = data, label = data, shorter = data;
+    const Images data = noisy_columns(200);
+    Images pixel = data, label = data, shorter = data;
     pixel.pixels.back() ^= 1;
     label.labels[0] = static_cast<std::uint8_t>((label.labels[0] + 1) % 5);
-    shorter.keep_first(199);
-    for (const Dataset* other : {&pixel, &label, &shorter}) {
+    shorter.labels.resize(199);
+    shorter.pixels.resize(static_cast<std::size_t>(199 * data.shape.size()));
+    for (const Images* other : {&pixel, &label, &shorter}) {
         const std::string text =
             error_of<CommunicationError>([&] { Trainer<float>(options, odd ? *other : data, world); });
         EXPECT_TRUE(contains(text, "training data")) << text;
@@ -142,7 +145,7 @@ TEST(TrainerAgreement, SpellingIsNoDisagreement) {
 TEST(TrainerAgreement, WhatACallerSetsOnOneRankAloneIsNamedAtTheNextEpoch) {
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
     if (world.size() == 1) return;
-    const Dataset data = noisy_columns(200);
+    const Images data = noisy_columns(200);
     const std::vector<std::pair<std::string, std::function<void(Trainer<float>&)>>> deeds{
         {"parameters and running averages", [](auto& trainer) { trainer.network().parameters()[3] += 1; }},
         {"parameters and running averages", [](auto& trainer) { trainer.network().averages()[0] += 1; }},
@@ -159,14 +162,17 @@ TEST(TrainerAgreement, WhatACallerSetsOnOneRankAloneIsNamedAtTheNextEpoch) {
 
 TEST(TrainerAgreement, EqualSettingsAreEqualRunsAndOthersAreNot) {
     // What names the run: equal on all ranks, and another for each change.
-    const Dataset data = noisy_columns(200);
-    std::set<std::string> seen{serialize(settings_of(usual(1), describe(data), 1, sizeof(float)))};
+    const Images data = noisy_columns(200);
+    std::set<std::string> seen{
+        serialize(settings_of(resolved(usual(1), data), outline(data), 1, sizeof(float)))};
     for (const Change& change : changes()) {
         if (change.name == "gradient path" || change.name == "layers are separated by commas")
             continue;  // changes no bit; is no model
         TrainerOptions options = usual(1);
         change.apply(options);
-        EXPECT_TRUE(seen.insert(serialize(settings_of(options, describe(data), 1, sizeof(float)))).second)
+        EXPECT_TRUE(
+            seen.insert(serialize(settings_of(resolved(options, data), outline(data), 1, sizeof(float))))
+                .second)
             << change.name;
     }
 }

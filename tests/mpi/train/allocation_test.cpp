@@ -85,7 +85,7 @@ const char* const image_model =
     "residual { batchnorm, relu, conv 17 3x3 pad 1 }, relu, avgpool 2, flatten, linear 5";
 
 void expect_steps_without_allocation(const char* model) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     for (const char* mode : {"local", "group:2", "sync"})
         for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
             SCOPED_TRACE(mode);

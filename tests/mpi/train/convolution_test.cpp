@@ -23,7 +23,7 @@ TrainerOptions image_options(int replicas, const std::string& mode) {
 }
 
 TEST(ConvolutionalNetwork, HasTheSameBitsOnAnyNumberOfRanks) {
-    const Dataset data = noisy_columns(53, 5, 8);
+    const Images data = noisy_columns(53, 5, 8);
     for (const int replicas : {4, 6})
         for (const char* mode : {"local", "group:2", "sync"})
             for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
@@ -38,7 +38,7 @@ TEST(ConvolutionalNetwork, HasTheSameBitsOnAnyNumberOfRanks) {
 }
 
 TEST(ConvolutionalNetwork, DependsOnItsAugmentation) {
-    const Dataset data = noisy_columns(53, 5, 8);
+    const Images data = noisy_columns(53, 5, 8);
     TrainerOptions options = image_options(4, "sync");
     const auto augmented = train<float>(options, data, Communicator::self());
     options.augmentation.horizontal_flip = false;
@@ -52,9 +52,9 @@ Index draw(Index stream, Index index) {
     return ((index * 31 + stream * 17 + 5) * 7919 + index * index % 127 * 11) % 1009;
 }
 
-Dataset reference_images() {
-    Dataset data;
-    data.name = "reference";
+Images reference_images() {
+    Images data;
+    data.title = "reference";
     data.shape = {13, 12, 3};
     data.classes = 3;
     for (Index i = 0; i < 40 * data.shape.size(); ++i)
@@ -90,7 +90,7 @@ TEST(ConvolutionalNetwork, TrainsAsInPyTorch) {
     options.optimizer.weight_decay = 0.01;
     options.schedule.learning_rate = 0.05;
     options.schedule.epochs = 6;
-    const Dataset data = reference_images();
+    const Images data = reference_images();
     Trainer<double> trainer(options, data, Communicator(MPI_COMM_WORLD));
     set_reference_parameters(trainer.network());
     std::vector<double> losses;

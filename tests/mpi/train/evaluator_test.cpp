@@ -14,32 +14,35 @@ namespace lockstep::test {
 namespace {
 
 TEST(Evaluate, GivesTheSameBitsOnAnyNumberOfRanks) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     for (const Index samples : {1, 250, 251, 1777}) {
-        const Dataset test = noisy_columns(samples);
+        const Images test = noisy_columns(samples);
         Trainer<float> trainer(small_options(4, "local"), data, Communicator(MPI_COMM_WORLD));
         trainer.run_epoch();
-        const auto alone = evaluate(trainer.network(), test, trainer.transform(), Communicator::self());
-        const auto together =
-            evaluate(trainer.network(), test, trainer.transform(), Communicator(MPI_COMM_WORLD));
+        const auto alone =
+            evaluate(trainer.network(), test, trainer.transform(), trainer.loss(), Communicator::self());
+        const auto together = evaluate(trainer.network(), test, trainer.transform(), trainer.loss(),
+                                       Communicator(MPI_COMM_WORLD));
         EXPECT_EQ(together.loss, alone.loss);
-        EXPECT_EQ(together.accuracy, alone.accuracy);
+        EXPECT_EQ(together.score, alone.score);
         EXPECT_EQ(together.confusion, alone.confusion);
         EXPECT_EQ(std::accumulate(together.confusion.begin(), together.confusion.end(), Index{0}), samples);
     }
 }
 
 TEST(Evaluate, AgreesWithOneSampleAtATime) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     Trainer<double> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
     trainer.run_epoch();
-    const auto result = evaluate(trainer.network(), data, trainer.transform(), Communicator(MPI_COMM_WORLD));
+    const auto result =
+        evaluate(trainer.network(), data, trainer.transform(), trainer.loss(), Communicator(MPI_COMM_WORLD));
 
     std::vector<double> input(static_cast<std::size_t>(data.shape.size())), logits(5);
     double loss = 0;
     Index correct = 0;
     for (Index i = 0; i < data.size(); ++i) {
-        trainer.transform().apply(data.sample(i), input.data());
+        data.read_input(i, input.data());
+        trainer.transform().apply(input.data(), input.data());
         trainer.network().infer(Tensor<const double>{input.data(), trainer.network().input_shape(), 1},
                                 Tensor<double>{logits.data(), trainer.network().output_shape(), 1});
         const auto label = data.labels[static_cast<std::size_t>(i)];
@@ -49,11 +52,11 @@ TEST(Evaluate, AgreesWithOneSampleAtATime) {
         if (std::ranges::max_element(logits) - logits.begin() == label) ++correct;
     }
     EXPECT_NEAR(result.loss, loss / static_cast<double>(data.size()), 1e-12);
-    EXPECT_EQ(result.accuracy, static_cast<double>(correct) / static_cast<double>(data.size()));
+    EXPECT_EQ(result.score, static_cast<double>(correct) / static_cast<double>(data.size()));
 }
 
 TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
-    const Dataset data = noisy_columns(600);
+    const Images data = noisy_columns(600);
     Trainer<float> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
     const Communicator communicator(MPI_COMM_WORLD);
     std::vector<float> inputs(static_cast<std::size_t>(100 * data.shape.size()), 0.5F), logits(500);
@@ -64,8 +67,8 @@ TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
     EXPECT_EQ(mpi_calls() - before, 0);
 
     before = mpi_calls();
-    evaluate(trainer.network(), data, trainer.transform(), communicator);
-    EXPECT_EQ(mpi_calls() - before, communicator.size()) << "a label to each other rank, and one gathering";
+    evaluate(trainer.network(), data, trainer.transform(), trainer.loss(), communicator);
+    EXPECT_EQ(mpi_calls() - before, communicator.size() - 1) << "a message to each other rank";
 
     before = mpi_calls();
     trainer.run_epoch();
@@ -75,14 +78,15 @@ TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
 
 TEST(Evaluate, CountsManyClasses) {
     for (const int classes : {27, 200, 256}) {
-        const Dataset data = noisy_columns(701, classes);
+        const Images data = noisy_columns(701, classes);
         TrainerOptions options = small_options(4, "sync");
         options.model = "batchnorm, linear " + std::to_string(classes);
         Trainer<float> trainer(options, data, Communicator(MPI_COMM_WORLD));
         trainer.run_epoch();
-        const auto alone = evaluate(trainer.network(), data, trainer.transform(), Communicator::self());
-        const auto together =
-            evaluate(trainer.network(), data, trainer.transform(), Communicator(MPI_COMM_WORLD));
+        const auto alone =
+            evaluate(trainer.network(), data, trainer.transform(), trainer.loss(), Communicator::self());
+        const auto together = evaluate(trainer.network(), data, trainer.transform(), trainer.loss(),
+                                       Communicator(MPI_COMM_WORLD));
         EXPECT_EQ(together.loss, alone.loss);
         EXPECT_EQ(together.confusion, alone.confusion);
         EXPECT_EQ(together.classes, classes);
@@ -96,21 +100,23 @@ TEST(Evaluate, CountsManyClasses) {
 
 TEST(Evaluate, OfSamplesOfAnotherShapeIsAnError) {
     const Communicator world(MPI_COMM_WORLD);
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const Trainer<float> trainer(small_options(4, "sync"), data, world);
     for (const Index side : {5, 7}) {
-        const Dataset other = noisy_columns(20, 5, side);
-        EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), world), UsageError);
-        EXPECT_THROW(evaluate(trainer.network(), other, InputTransform(InputKind::unit, other), world),
+        const Images other = noisy_columns(20, 5, side);
+        EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), trainer.loss(), world),
+                     UsageError);
+        EXPECT_THROW(evaluate(trainer.network(), other, InputTransform(InputKind::unit, other.shape),
+                              trainer.loss(), world),
                      UsageError);
     }
 }
 
 TEST(Evaluate, OfANetworkWithOtherClassesIsAnError) {
-    const Dataset data = noisy_columns(101), other = noisy_columns(20, 4);
+    const Images data = noisy_columns(101), other = noisy_columns(20, 4);
     const Communicator world(MPI_COMM_WORLD);
     const Trainer<float> trainer(small_options(4, "sync"), data, world);
-    EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), world), UsageError);
+    EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), trainer.loss(), world), UsageError);
 }
 
 }  // namespace

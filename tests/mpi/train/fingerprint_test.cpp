@@ -61,7 +61,7 @@ void expect_same_bits_as_alone(TrainerOptions options, const Dataset& data) {
 }
 
 TEST(Fingerprint, DoesNotDependOnTheNumberOfRanks) {
-    const Dataset data = noisy_columns(101);  // prime: no batch size divides it
+    const Images data = noisy_columns(101);  // prime: no batch size divides it
     for (const int replicas : {4, 6, 8})
         for (const char* mode : {"local", "group:2", "sync"})
             for (const Recipe& recipe : recipes) {
@@ -73,14 +73,14 @@ TEST(Fingerprint, DoesNotDependOnTheNumberOfRanks) {
 }
 
 TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksInDouble) {
-    const Dataset data = noisy_columns(67);
+    const Images data = noisy_columns(67);
     for (const char* mode : {"local", "group:3", "sync"})
         expect_same_bits_as_alone<double>(small_options(6, mode), data);
 }
 
 // Gradients of several buckets, which go through the exchange of long messages.
 TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksWithLargeLayers) {
-    const Dataset data = noisy_columns(53);
+    const Images data = noisy_columns(53);
     TrainerOptions options = small_options(7, "sync");
     options.model = "batchnorm, linear 301, relu, batchnorm, linear 300, relu, batchnorm, linear 5";
     options.schedule.learning_rate = 0.02;
@@ -91,21 +91,21 @@ TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksWithLargeLayers) {
 
 // Ten samples in two batches of five: four of nine slices are empty in every step.
 TEST(Fingerprint, DoesNotDependOnTheNumberOfRanksWithEmptyReplicas) {
-    const Dataset data = noisy_columns(10);
+    const Images data = noisy_columns(10);
     TrainerOptions options = small_options(9, "sync", 1);
     options.schedule.epochs = 6;
     expect_same_bits_as_alone<float>(options, data);
 }
 
 TEST(Fingerprint, MoreReplicasThanSamplesAreAnError) {
-    const Dataset data = noisy_columns(10);
+    const Images data = noisy_columns(10);
     EXPECT_THROW(Trainer<float>(small_options(11, "sync"), data, Communicator::self()), UsageError);
     EXPECT_THROW(Trainer<float>(small_options(1'000'000'000, "sync"), data, Communicator::self()),
                  UsageError);
 }
 
 TEST(Fingerprint, FastReductionIsCloseThoughNotTheSame) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     TrainerOptions options = small_options(8, "group:2");
     const auto reproducible = run<double>(options, data, Communicator::self());
     options.reduction = Reduction::fast;
@@ -114,7 +114,7 @@ TEST(Fingerprint, FastReductionIsCloseThoughNotTheSame) {
 }
 
 TEST(Fingerprint, DependsOnSeedAndReplicas) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     TrainerOptions options = small_options(4, "local");
     const auto first = run<float>(options, data, Communicator::self());
     options.seed = 6;
@@ -125,7 +125,7 @@ TEST(Fingerprint, DependsOnSeedAndReplicas) {
 
 // The parameters, averages and loss of every single step, not only those at the end.
 TEST(Ranks, HoldTheSameParametersAndAveragesAfterEveryStep) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     for (const char* mode : {"local", "group:2", "sync"}) {
         SCOPED_TRACE(mode);
         Index steps = 0;

@@ -16,7 +16,7 @@ namespace {
 // One test, since the choice can only be narrowed in the life of a process.
 TEST(InstructionSets, RanksOfDifferentMachinesComputeTheBitsOfTheNarrowest) {
     const Communicator world(MPI_COMM_WORLD);
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const int last = world.size() - 1;
     TrainerOptions options = small_options(8, "group:4");
     options.model = "conv 8 3x3 pad 1, batchnorm, relu, flatten, linear 40, batchnorm, linear 5";

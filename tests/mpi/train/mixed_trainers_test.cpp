@@ -11,7 +11,7 @@ namespace {
 
 TEST(InstructionSets, ATrainerAgreesByItself) {
     const Communicator world(MPI_COMM_WORLD);
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     if (world.rank() == 0) limit_product_instruction_set(InstructionSet::portable);
     const auto together = train<float>(small_options(8, "sync"), data, world);
     EXPECT_EQ(product_instruction_set(), InstructionSet::portable);

@@ -27,7 +27,7 @@ std::uint64_t trained(const Dataset& data, Between between) {
 
 // One test for all steps, because no later one in this process could widen the set again.
 TEST(NarrowedInstructionSet, LeavesTheBitsOfConvolutionalNetworksAlone) {
-    const Dataset data = noisy_columns(53, 5, 8);
+    const Images data = noisy_columns(53, 5, 8);
     const std::uint64_t widest = trained(data, [] {});
     EXPECT_EQ(trained(data, [] { limit_instruction_set(InstructionSet::avx2); }), widest);
     EXPECT_LE(active_instruction_set(), InstructionSet::avx2);

@@ -23,7 +23,7 @@ struct Observed {
 
 /// A training that is looked at in every way after each step.
 Observed observe(const std::string& mode, const Communicator& communicator) {
-    const Dataset data = noisy_columns(70), other = noisy_columns(40);
+    const Images data = noisy_columns(70), other = noisy_columns(40);
     Trainer<float> trainer(small_options(replicas, mode), data, communicator);
     StatisticsNoise<float> noise(communicator, trainer.replica_map(), trainer.network().batch_norms());
     FirstReplicaAverages<float> first(communicator, trainer.network());
@@ -63,13 +63,13 @@ TEST(Observation, SeesTheSameOnAnyNumberOfRanks) {
         EXPECT_EQ(here.first_averages, alone.first_averages) << mode;
         EXPECT_EQ(here.training_mode.samples, alone.training_mode.samples);
         EXPECT_EQ(here.training_mode.loss, alone.training_mode.loss) << mode;
-        EXPECT_EQ(here.training_mode.accuracy, alone.training_mode.accuracy) << mode;
+        EXPECT_EQ(here.training_mode.score, alone.training_mode.score) << mode;
     }
 }
 
 TEST(StatisticsNoise, IsTheDeviationFromThePooledMoments) {
     const Communicator self = Communicator::self();
-    const Dataset data = noisy_columns(70);
+    const Images data = noisy_columns(70);
     Trainer<double> trainer(small_options(replicas, "local"), data, self);
     StatisticsNoise<double> noise(self, trainer.replica_map(), trainer.network().batch_norms());
     trainer.step(0);
@@ -106,7 +106,7 @@ TEST(FirstReplicaAverages, AreTheNetworksOwnWhereStatisticsAreGlobal) {
 
 TEST(TrainingMode, LeavesOutWhatDoesNotFillABatchAndChangesNothing) {
     const Communicator world(MPI_COMM_WORLD);
-    const Dataset data = noisy_columns(64);
+    const Images data = noisy_columns(64);
     Trainer<float> trainer(small_options(replicas, "local"), data, world);
     const std::uint64_t before = fingerprint(trainer.network());
     EXPECT_EQ(trainer.evaluate_in_training_mode(noisy_columns(47)).samples, 32);

@@ -29,7 +29,7 @@ std::vector<double> part(const std::vector<double>& values, std::size_t begin, s
 struct Population {
     std::vector<double> mean = std::vector<double>(channels), variance = std::vector<double>(channels);
 
-    explicit Population(const Dataset& data) {
+    explicit Population(const Images& data) {
         const auto count = static_cast<double>(data.size());
         for (std::size_t c = 0; c < channels; ++c) {
             for (Index i = 0; i < data.size(); ++i) mean[c] += data.sample(i)[c] / 255.0 / count;
@@ -45,7 +45,7 @@ std::size_t variance_offset(const TrainerOptions& options, const Dataset& data) 
 }
 
 TEST(PreciseBatchNorm, IsExactForTheFirstLayer) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const Population population(data);
     for (const char* mode : {"local", "group:2", "sync"}) {
         SCOPED_TRACE(mode);
@@ -58,7 +58,7 @@ TEST(PreciseBatchNorm, IsExactForTheFirstLayer) {
 }
 
 TEST(PreciseBatchNorm, HasTheSameBitsOnAnyNumberOfRanks) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     for (const char* mode : {"local", "group:2", "sync"}) {
         const auto alone = precise(small_options(4, mode), 3, data, Communicator::self());
         const auto together = precise(small_options(4, mode), 3, data, Communicator(MPI_COMM_WORLD));
@@ -68,7 +68,7 @@ TEST(PreciseBatchNorm, HasTheSameBitsOnAnyNumberOfRanks) {
 }
 
 TEST(PreciseBatchNorm, DoesNotDependOnHowSynchronizedBatchesAreSplit) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const auto few = precise(small_options(4, "sync", 4), 5, data, Communicator(MPI_COMM_WORLD));
     const auto many = precise(small_options(8, "sync", 2), 5, data, Communicator(MPI_COMM_WORLD));
     const auto one = precise(small_options(1, "sync", 16), 5, data, Communicator::self());
@@ -77,7 +77,7 @@ TEST(PreciseBatchNorm, DoesNotDependOnHowSynchronizedBatchesAreSplit) {
 }
 
 TEST(PreciseBatchNorm, ChangesNoParameterAndNoLaterStep) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const auto losses = [&](Index batches) {
         TrainerOptions options = small_options(4, "local");
         options.precise_batches = batches;
@@ -93,7 +93,7 @@ TEST(PreciseBatchNorm, ChangesNoParameterAndNoLaterStep) {
 }
 
 TEST(PreciseBatchNorm, OverMoreBatchesThanAnEpochHasIsAnError) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     TrainerOptions options = small_options(4, "sync");
     options.precise_batches = 8;
     EXPECT_THROW(Trainer<float>(options, data, Communicator(MPI_COMM_WORLD)), UsageError);

@@ -28,9 +28,9 @@ std::vector<std::uint8_t> random_bytes(Index count, std::uint64_t state) {
     return values;
 }
 
-Dataset make_data() {
-    Dataset data;
-    data.name = "formula";
+Images make_data() {
+    Images data;
+    data.title = "formula";
     data.shape = {side, side, 1};
     data.classes = classes;
     data.pixels = random_bytes(samples * side * side, 1);
@@ -81,7 +81,7 @@ template <class Scalar>
 void expect_pytorch(OptimizerKind optimizer, double tolerance) {
     const Reference reference = read_reference(std::string(to_string(optimizer)));
     ASSERT_EQ(reference.at("losses").size(), 54U);
-    const Dataset data = make_data();
+    const Images data = make_data();
     Trainer<Scalar> trainer(options_of(optimizer), data, Communicator(MPI_COMM_WORLD));
     load_weights(SafetensorsFile::read(folder / "initial.safetensors"), trainer.network());
     std::vector<double> losses;
@@ -117,7 +117,7 @@ TEST(PyTorch, GradientsOfTheFirstStep) {
     TrainerOptions options = options_of(OptimizerKind::sgd);
     options.optimizer = {.momentum = 0};
     options.schedule.learning_rate = 1;
-    const Dataset data = make_data();
+    const Images data = make_data();
     Trainer<double> trainer(options, data, Communicator(MPI_COMM_WORLD));
     load_weights(SafetensorsFile::read(folder / "initial.safetensors"), trainer.network());
     const auto& network = std::as_const(trainer).network();

@@ -67,7 +67,7 @@ TrainerOptions five_epochs(const std::string& mode, OptimizerKind optimizer) {
 }
 
 TEST(Resume, OnAnotherNumberOfRanksGivesTheUninterruptedRun) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const Communicator world(MPI_COMM_WORLD);
     for (const char* mode : {"local", "group:2", "sync"})
         for (const OptimizerKind optimizer : {OptimizerKind::sgd, OptimizerKind::adamw}) {
@@ -89,7 +89,7 @@ TEST(Resume, OnAnotherNumberOfRanksGivesTheUninterruptedRun) {
 }
 
 TEST(Resume, OfARunWithOtherSettingsIsAnError) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const Communicator world(MPI_COMM_WORLD);
     const SharedFolder folder;
     Trainer<float> trainer(five_epochs("sync", OptimizerKind::sgd), data, world);
@@ -111,7 +111,7 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
         EXPECT_TRUE(lockstep::testing::contains(text, part)) << text;
     EXPECT_FALSE(lockstep::testing::contains(text, "momentum")) << text;
 
-    Dataset other_data = data;
+    Images other_data = data;
     other_data.pixels[7] ^= 1;
     Trainer<float> with_other_data(five_epochs("sync", OptimizerKind::sgd), other_data, world);
     EXPECT_TRUE(lockstep::testing::contains(lockstep::testing::error_of<FileError>([&] {
@@ -123,7 +123,7 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
 }
 
 TEST(Resume, WithAnotherOfWhatOnlyTheCallerKnowsIsAnError) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const Communicator world(MPI_COMM_WORLD);
     const SharedFolder folder;
     Trainer<float> trainer(five_epochs("sync", OptimizerKind::sgd), data, world);

@@ -17,7 +17,7 @@ TrainerOptions twenty_steps(int replicas, const std::string& mode) {
 }
 
 const Dataset& data() {
-    static const Dataset columns = noisy_columns(313);  // 19 batches would hold 304
+    static const Images columns = noisy_columns(313);  // 19 batches would hold 304
     return columns;
 }
 

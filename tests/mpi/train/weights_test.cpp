@@ -254,7 +254,7 @@ TEST_F(Weights, BatchesWithoutAVarianceComeBackAndAreToldApart) {
 }
 
 TEST(Checkpoints, AnOptimizerStateThatNoTrainingHasIsRefused) {
-    const Dataset data = noisy_columns(101);
+    const Images data = noisy_columns(101);
     const ScratchFolder folder;
     for (const OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adamw}) {
         TrainerOptions options = small_options(4, "sync");

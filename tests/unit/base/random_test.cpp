@@ -115,38 +115,5 @@ TEST(RandomStream, BelowOneIsZero) {
     for (int i = 0; i < 100; ++i) EXPECT_EQ(stream.below(1), 0u);
 }
 
-TEST(RandomPermutation, HoldsEveryNumberOnce) {
-    for (const std::uint32_t count : {0u, 1u, 2u, 17u, 1000u}) {
-        std::vector<std::uint32_t> order = random_permutation(count, {1, RandomPurpose::test, count});
-        std::sort(order.begin(), order.end());
-        std::vector<std::uint32_t> expected(count);
-        std::iota(expected.begin(), expected.end(), 0u);
-        EXPECT_EQ(order, expected);
-    }
-}
-
-TEST(RandomPermutation, InPlaceIgnoresWhatWasThere) {
-    const RandomStream stream(1, RandomPurpose::test, 6);
-    std::vector<std::uint32_t> order(100, 12345);
-    random_permutation(order, stream);
-    EXPECT_EQ(order, random_permutation(100, stream));
-}
-
-TEST(RandomPermutation, TakesEveryOrderEquallyOften) {
-    std::array<int, 27> seen{};
-    constexpr int count = 12'000;
-    for (int i = 0; i < count; ++i) {
-        const auto order = random_permutation(3, {1, RandomPurpose::test, static_cast<std::uint64_t>(i)});
-        ++seen[order[0] * 9 + order[1] * 3 + order[2]];
-    }
-    int orders = 0;
-    for (const int times : seen) {
-        if (times == 0) continue;
-        ++orders;
-        EXPECT_NEAR(times, count / 6, 200);  // 4.9 deviations
-    }
-    EXPECT_EQ(orders, 6);
-}
-
 }  // namespace
 }  // namespace lockstep

@@ -11,27 +11,27 @@
 namespace lockstep {
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
+using Values = std::vector<float>;
 
 constexpr Shape shape{6, 5, 3};
 
 /// An image whose values are all different, and none of them zero.
-Bytes image() {
-    Bytes bytes(static_cast<std::size_t>(shape.size()));
-    std::iota(bytes.begin(), bytes.end(), std::uint8_t{1});
-    return bytes;
+Values image() {
+    Values values(static_cast<std::size_t>(shape.size()));
+    std::iota(values.begin(), values.end(), 1.0f);
+    return values;
 }
 
-Bytes augmented(const Augmentation& augmentation, Index index, const Bytes& in) {
-    Bytes out(in.size(), 99);
+Values augmented(const Augmentation& augmentation, Index index, const Values& in) {
+    Values out(in.size(), 99);
     augmentation.apply(index, shape, in.data(), out.data());
     return out;
 }
 
 /// The reference: out(row, column) = in(row + down, column' + right) or zero, column' counted from the right
 /// if mirrored.
-Bytes moved(const Bytes& in, Index down, Index right, bool mirrored) {
-    Bytes out;
+Values moved(const Values& in, Index down, Index right, bool mirrored) {
+    Values out;
     for (Index row = 0; row < shape.height; ++row) {
         for (Index column = 0; column < shape.width; ++column) {
             const Index y = row + down, x = (mirrored ? shape.width - 1 - column : column) + right;
@@ -58,7 +58,7 @@ TEST(Augmentation, IsAFunctionOfSeedEpochAndIndex) {
         Augmentation augmentation(options, seed);
         augmentation.start_epoch(5);
         augmentation.start_epoch(epoch);
-        std::vector<Bytes> images(60);
+        std::vector<Values> images(60);
         for (Index index = 59; index >= 0; --index)  // in another order than they are compared in
             images[static_cast<std::size_t>(index)] = augmented(augmentation, index, image());
         return images;
@@ -75,7 +75,7 @@ TEST(Augmentation, FlipMirrorsAboutHalfAndTwiceIsTheIdentity) {
     const Augmentation augmentation({.horizontal_flip = true}, 1);
     int mirrored = 0;
     for (Index index = 0; index < 400; ++index) {
-        const Bytes once = augmented(augmentation, index, image());
+        const Values once = augmented(augmentation, index, image());
         if (once != image()) {
             ASSERT_EQ(once, moved(image(), 0, 0, true));
             ++mirrored;
@@ -87,7 +87,7 @@ TEST(Augmentation, FlipMirrorsAboutHalfAndTwiceIsTheIdentity) {
 
 TEST(Augmentation, CropTakesEveryOffsetAndPadsWithZeros) {
     constexpr Index padding = 2;
-    std::vector<Bytes> crops;
+    std::vector<Values> crops;
     for (Index down = -padding; down <= padding; ++down)
         for (Index right = -padding; right <= padding; ++right)
             crops.push_back(moved(image(), down, right, false));
@@ -106,7 +106,7 @@ TEST(Augmentation, PaddingMayExceedTheImage) {
     const Augmentation augmentation({.crop_padding = 50, .horizontal_flip = true}, 1);
     int empty = 0;
     for (Index index = 0; index < 200; ++index)
-        empty += augmented(augmentation, index, image()) == Bytes(image().size(), 0);
+        empty += augmented(augmentation, index, image()) == Values(image().size(), 0);
     EXPECT_GT(empty, 100);
 }
 

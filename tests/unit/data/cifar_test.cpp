@@ -45,7 +45,7 @@ class Cifar : public testing::Test {
 
 TEST_F(Cifar, ReadsTheFilesInOrder) {
     write(folder_.path());
-    const DatasetPair pair = read_cifar10(folder_.path());
+    const ImagesPair pair = read_cifar10(folder_.path());
     EXPECT_EQ(pair.train.labels, (Bytes{1, 2, 9, 3, 4, 5}));
     EXPECT_EQ(pair.test.labels, (Bytes{7}));
     EXPECT_EQ(pair.train.shape, (Shape{32, 32, 3}));
@@ -55,7 +55,7 @@ TEST_F(Cifar, ReadsTheFilesInOrder) {
 
 TEST_F(Cifar, PutsTheColoursOfAPixelSideBySide) {
     write(folder_.path());
-    const DatasetPair pair = read_cifar10(folder_.path());
+    const ImagesPair pair = read_cifar10(folder_.path());
     const std::uint8_t* image = pair.train.sample(2);  // the second of data_batch_2.bin
     for (std::size_t pixel = 0; pixel < 1024; ++pixel)
         for (std::size_t channel = 0; channel < 3; ++channel)

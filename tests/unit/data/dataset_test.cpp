@@ -1,10 +1,14 @@
-#include <lockstep/data/dataset.hpp>
 #include <lockstep/data/digits.hpp>
+#include <lockstep/data/load_dataset.hpp>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <memory>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "data_files.hpp"
 
@@ -13,9 +17,9 @@ namespace {
 
 using test::expect_error;
 
-Dataset small() {
-    Dataset data;
-    data.name = "small";
+Images small() {
+    Images data;
+    data.title = "small";
     data.shape = {1, 3, 2};
     data.classes = 4;
     for (std::uint8_t i = 0; i < 18; ++i) data.pixels.push_back(i);
@@ -23,49 +27,79 @@ Dataset small() {
     return data;
 }
 
-TEST(Dataset, KeepsTheFirstSamples) {
-    Dataset data = small();
-    data.keep_first(2);
-    EXPECT_EQ(data.size(), 2);
-    EXPECT_EQ(data.pixels.size(), 12u);
-    EXPECT_EQ(data.labels, (std::vector<std::uint8_t>{3, 0}));
-    EXPECT_EQ(data.sample(1)[5], 11);
+std::vector<double> input_of(const Dataset& data, Index sample) {
+    std::vector<double> values(static_cast<std::size_t>(data.input_shape().size()));
+    data.read_input(sample, values.data());
+    return values;
 }
 
-TEST(Dataset, KeepsAllWhereThereAreFewer) {
-    Dataset data = small();
-    data.keep_first(100);
+double label_of(const Dataset& data, Index sample) {
+    double label = -1;
+    data.read_target(sample, &label);
+    return label;
+}
+
+/// What a data set holds, sample by sample.
+std::vector<std::pair<std::vector<double>, double>> contents(const Dataset& data) {
+    std::vector<std::pair<std::vector<double>, double>> all;
+    for (Index i = 0; i < data.size(); ++i) all.emplace_back(input_of(data, i), label_of(data, i));
+    return all;
+}
+
+TEST(Images, AreReadSampleBySample) {
+    const Images data = small();
     EXPECT_EQ(data.size(), 3);
-    EXPECT_EQ(data.pixels.size(), 18u);
-    EXPECT_THROW(data.keep_first(0), UsageError);
+    EXPECT_EQ(data.target(), (Target{.classes = 4}));
+    EXPECT_EQ(input_of(data, 1), (std::vector<double>{6, 7, 8, 9, 10, 11}));
+    EXPECT_EQ(label_of(data, 2), 2);
+    float values[6];
+    data.read_input(2, values);
+    EXPECT_EQ(values[5], 17);
 }
 
-TEST(Dataset, HashTellsApartWhateverDiffers) {
-    EXPECT_EQ(small().hash(), small().hash());
-    std::set<std::uint64_t> hashes = {small().hash()};
-    const auto add = [&](auto change) {
-        Dataset data = small();
-        change(data);
-        hashes.insert(data.hash());
-    };
-    for (std::size_t i = 0; i < 18; ++i) add([&](Dataset& data) { data.pixels[i] ^= 1; });
-    for (std::size_t i = 0; i < 3; ++i) add([&](Dataset& data) { ++data.labels[i]; });
-    add([](Dataset& data) { data.name = "large"; });
-    add([](Dataset& data) { data.classes = 5; });
-    add([](Dataset& data) { data.shape = {3, 1, 2}; });
-    add([](Dataset& data) { std::swap(data.labels[0], data.labels[1]); });
-    add([](Dataset& data) { std::swap(data.pixels[0], data.pixels[8]); });  // whole words apart
-    add([](Dataset& data) { data.keep_first(2); });
-    EXPECT_EQ(hashes.size(), 1u + 18u + 3u + 6u);
+TEST(FirstSamples, AreTheFirst) {
+    const auto data = std::make_shared<Images>(small());
+    const auto two = first_samples(data, 2);
+    EXPECT_EQ(two->size(), 2);
+    EXPECT_EQ(input_of(*two, 1), input_of(*data, 1));
+    EXPECT_EQ(first_samples(data, 100), data);
+    EXPECT_THROW(first_samples(data, 0), UsageError);
+}
+
+TEST(Split, GivesEachSampleToOneSide) {
+    auto digits = std::make_shared<Images>(make_digits(1, 0, 97));
+    for (const double share : {0.001, 0.1, 0.5, 0.999}) {
+        const DatasetPair parts = split(digits, share, 7);
+        EXPECT_EQ(parts.test->size(), std::clamp<Index>(std::llround(share * 97), 1, 96));
+        auto all = contents(*parts.train);
+        for (auto& one : contents(*parts.test)) all.push_back(one);
+        auto expected = contents(*digits);
+        std::ranges::sort(all);
+        std::ranges::sort(expected);
+        EXPECT_EQ(all, expected);
+    }
+}
+
+TEST(Split, IsAFunctionOfTheSeed) {
+    const auto digits = std::make_shared<Images>(make_digits(1, 0, 60));
+    EXPECT_EQ(contents(*split(digits, 0.2, 3).test), contents(*split(digits, 0.2, 3).test));
+    EXPECT_NE(contents(*split(digits, 0.2, 3).test), contents(*split(digits, 0.2, 4).test));
+}
+
+TEST(Split, RefusesWhatLeavesASideEmpty) {
+    const auto data = std::make_shared<Images>(small());
+    for (const double share : {0.0, 1.0, -0.5, 2.0, std::nan("")})
+        expect_error<UsageError>([&] { split(data, share, 1); }, {"between 0 and 1"});
+    EXPECT_THROW(split(first_samples(data, 1), 0.5, 1), UsageError);
 }
 
 TEST(LoadDataset, GivesTheBuiltInDigitsByDefault) {
     const DatasetPair pair = load_dataset({});
-    EXPECT_EQ(pair.train.name, "digits");
-    EXPECT_EQ(pair.train.size(), 8000);
-    EXPECT_EQ(pair.test.size(), 2000);
-    EXPECT_EQ(pair.train.shape, pair.test.shape);
-    EXPECT_EQ(pair.train.classes, 10);
+    EXPECT_EQ(pair.train->name(), "digits");
+    EXPECT_EQ(pair.train->size(), 8000);
+    EXPECT_EQ(pair.test->size(), 2000);
+    EXPECT_EQ(pair.train->input_shape(), pair.test->input_shape());
+    EXPECT_EQ(pair.train->target().classes, 10);
 }
 
 TEST(LoadDataset, LimitsAreTheFirstSamples) {
@@ -74,18 +108,15 @@ TEST(LoadDataset, LimitsAreTheFirstSamples) {
     options.train_samples = 70;
     options.test_samples = 1'000'000;
     const DatasetPair part = load_dataset(options);
-    Dataset expected = whole.train;
-    expected.keep_first(70);
-    EXPECT_EQ(part.train.hash(), expected.hash());
-    EXPECT_EQ(part.test.hash(), whole.test.hash());
+    EXPECT_EQ(contents(*part.train), contents(*first_samples(whole.train, 70)));
+    EXPECT_EQ(contents(*part.test), contents(*whole.test));
 }
 
 TEST(LoadDataset, TrainAndTestShareNoImage) {
     const DatasetPair pair = load_dataset({});
-    std::set<std::string> images;
-    for (const Dataset* data : {&pair.train, &pair.test})
-        for (Index i = 0; i < data->size(); ++i)
-            images.emplace(data->sample(i), data->sample(i) + data->shape.size());
+    std::set<std::vector<double>> images;
+    for (const auto& data : {pair.train, pair.test})
+        for (Index i = 0; i < data->size(); ++i) images.insert(input_of(*data, i));
     EXPECT_EQ(images.size(), 10'000u);
 }
 
@@ -108,8 +139,8 @@ TEST(LoadDataset, FilesNeedADirectory) {
 TEST(LoadDataset, ClassesCanBeMoreThanTheLabelsSay) {
     DatasetOptions options{.train_samples = 20, .test_samples = 20, .classes = 14};
     const DatasetPair pair = load_dataset(options);
-    EXPECT_EQ(pair.train.classes, 14);
-    EXPECT_EQ(pair.test.classes, 14);
+    EXPECT_EQ(pair.train->target().classes, 14);
+    EXPECT_EQ(pair.test->target().classes, 14);
     for (const int classes : {-1, 0, 257}) {
         options.classes = classes;
         expect_error<UsageError>([&] { load_dataset(options); },
@@ -118,13 +149,13 @@ TEST(LoadDataset, ClassesCanBeMoreThanTheLabelsSay) {
 }
 
 TEST(LoadDataset, ALabelThatTheClassesDoNotHoldIsNamedWithItsSample) {
-    const Dataset train = load_dataset({}).train;
-    const auto first = std::ranges::find_if(train.labels, [](std::uint8_t label) { return label >= 6; });
+    const auto train = load_dataset({}).train;
+    Index first = 0;
+    while (label_of(*train, first) < 6) ++first;
     const DatasetOptions options{.classes = 6};
-    expect_error<UsageError>(
-        [&] { load_dataset(options); },
-        {"classes is 6", "training sample " + std::to_string(first - train.labels.begin()), "digits",
-         "label " + std::to_string(*first)});
+    expect_error<UsageError>([&] { load_dataset(options); },
+                             {"classes is 6", "training sample " + std::to_string(first), "digits",
+                              "label " + std::to_string(static_cast<int>(label_of(*train, first)))});
 }
 
 TEST(LoadDataset, LimitsBelowOneAreAnError) {

@@ -42,7 +42,7 @@ class Idx : public testing::Test {
         write_labels(good_labels());
     }
 
-    Dataset read() const { return read_idx(folder_.path(), "images", "labels"); }
+    Images read() const { return read_idx(folder_.path(), "images", "labels"); }
     void expect_failure(std::vector<std::string> parts) {
         parts.push_back(folder_.path().string());  // every error names the file
         expect_error<FileError>([&] { read(); }, parts);
@@ -55,7 +55,7 @@ class Idx : public testing::Test {
 
 TEST_F(Idx, ReadsPlainFiles) {
     write_good();
-    const Dataset data = read();
+    const Images data = read();
     EXPECT_EQ(data.shape, (Shape{3, 5, 1}));
     EXPECT_EQ(data.classes, 10);
     EXPECT_EQ(data.size(), 4);
@@ -67,7 +67,7 @@ TEST_F(Idx, ReadsPlainFiles) {
 TEST_F(Idx, ReadsCompressedFiles) {
     test::write_compressed(folder_.path() / "images.gz", good_images());
     test::write_compressed(folder_.path() / "labels.gz", good_labels());
-    const Dataset data = read();
+    const Images data = read();
     EXPECT_EQ(data.pixels, values_);
     EXPECT_EQ(data.labels, labels_);
 }
@@ -213,7 +213,7 @@ TEST_F(Idx, MnistNeedsTheFourFilesAndOneShape) {
     put("t10k-images-idx3-ubyte", idx_bytes(image_magic, {2, 5, 3}, Bytes(30, 1)));
     expect_error<FileError>([&] { read_mnist(folder_.path()); }, {"5x3x1", "3x5x1"});
     put("t10k-images-idx3-ubyte", idx_bytes(image_magic, {2, 3, 5}, Bytes(30, 1)));
-    const DatasetPair pair = read_mnist(folder_.path());
+    const ImagesPair pair = read_mnist(folder_.path());
     EXPECT_EQ(pair.train.size(), 4);
     EXPECT_EQ(pair.test.size(), 2);
 }
@@ -295,7 +295,7 @@ TEST_F(MnistNames, WhatIsMissingIsNamedWithAllThatWasTried) {
 TEST_F(MnistNames, TrainingAndTestPartHaveTheClassesOfBoth) {
     for (const Bytes& labels : {Bytes{26, 1, 3}, Bytes{1, 3, 26}}) {
         write_set("", {}, 1, labels);
-        const DatasetPair pair = read_mnist(folder_.path());
+        const ImagesPair pair = read_mnist(folder_.path());
         EXPECT_EQ(pair.train.classes, 27);
         EXPECT_EQ(pair.test.classes, 27);
     }
@@ -305,7 +305,7 @@ TEST_F(MnistNames, TrainingAndTestPartHaveTheClassesOfBoth) {
 TEST(Mnist, IsReadWhole) {
     const char* directory = std::getenv("LOCKSTEP_DATA_DIR");
     if (directory == nullptr) GTEST_SKIP() << "LOCKSTEP_DATA_DIR is not set";
-    const DatasetPair pair = read_mnist(directory);
+    const ImagesPair pair = read_mnist(directory);
     for (const auto& [data, count] : {std::pair{&pair.train, 8000}, std::pair{&pair.test, 2000}}) {
         EXPECT_EQ(data->size(), count);
         EXPECT_EQ(data->shape, (Shape{28, 28, 1}));

@@ -122,7 +122,7 @@ TEST(Sampler, ReallyShufflesFromTheStart) {
 }
 
 TEST(Sampler, DoesNotOverflowAtTheLimits) {
-    constexpr Index most = std::numeric_limits<std::uint32_t>::max();
+    constexpr Index most = Index{1} << 62;
     const Sampler many({.samples = most, .global_batch = 1, .replicas = 1, .shuffle = false});
     EXPECT_EQ(many.global_batch(most - 1), (SampleRange{most - 1, most}));
     const Sampler one({.samples = most,
@@ -139,7 +139,7 @@ TEST(Sampler, RejectsNonsense) {
     EXPECT_THROW(Sampler({.samples = -1, .global_batch = 1}), UsageError);
     EXPECT_THROW(Sampler({.samples = 10, .global_batch = 0}), UsageError);
     EXPECT_THROW(Sampler({.samples = 10, .global_batch = 5, .replicas = 0}), UsageError);
-    EXPECT_THROW(Sampler({.samples = Index{1} << 32, .global_batch = 5}), UsageError);
+    EXPECT_THROW(Sampler({.samples = (Index{1} << 62) + 1, .global_batch = 5}), UsageError);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -37,11 +38,11 @@ Reference reference(const std::vector<Scalar>& logits, const std::vector<std::ui
 }
 
 template <class Scalar>
-class Loss : public testing::Test {};
+class LossOf : public testing::Test {};
 using Scalars = testing::Types<float, double>;
-TYPED_TEST_SUITE(Loss, Scalars);
+TYPED_TEST_SUITE(LossOf, Scalars);
 
-TYPED_TEST(Loss, EqualsTheTextbookFormula) {
+TYPED_TEST(LossOf, CrossEntropyEqualsTheTextbookFormula) {
     for (const double spread : {0.01, 1.0, 30.0, 2000.0}) {
         const Index classes = 7, batch = 13;
         RandomStream random(1, RandomPurpose::test, 0);
@@ -49,45 +50,121 @@ TYPED_TEST(Loss, EqualsTheTextbookFormula) {
         std::vector<std::uint8_t> labels(batch);
         for (auto& value : logits) value = static_cast<TypeParam>(spread * random.normal());
         for (auto& label : labels) label = static_cast<std::uint8_t>(random.below(classes));
+        const std::vector<double> targets(labels.begin(), labels.end());
         const Tensor<const TypeParam> view{logits.data(), Shape::dense(classes), batch};
-        const LossSums sums =
-            cross_entropy(view, labels, 29, Tensor<TypeParam>{gradient.data(), Shape::dense(classes), batch});
+        BatchLoss<TypeParam> loss(cross_entropy(), {.classes = classes}, classes);
+        const double sum =
+            loss.sum(view, targets, 29, Tensor<TypeParam>{gradient.data(), Shape::dense(classes), batch});
         const Reference expected = reference(logits, labels, classes, 29);
         const double tolerance = sizeof(TypeParam) == sizeof(float) ? 3e-9 : 1e-16;
         const auto expected_loss = static_cast<double>(expected.loss);
-        EXPECT_NEAR(sums.loss, expected_loss, 1e-13 * expected_loss);
+        EXPECT_NEAR(sum, expected_loss, 1e-13 * expected_loss);
         for (std::size_t i = 0; i < gradient.size(); ++i)
             EXPECT_NEAR(gradient[i], static_cast<double>(expected.gradient[i]), tolerance);
-        EXPECT_EQ(cross_entropy(view, labels).loss, sums.loss);
-        EXPECT_EQ(cross_entropy(view, labels).correct, sums.correct);
+        EXPECT_EQ(loss.sum(view, targets), sum);
     }
 }
 
-TYPED_TEST(Loss, CountsTheSamplesWhoseLabelIsOnTop) {
-    const std::vector<TypeParam> logits = {1, 3, 2, /**/ 5, 5, 0, /**/ 5, 5, 0};
-    const Tensor<const TypeParam> view{logits.data(), Shape::dense(3), 3};
-    EXPECT_EQ(predicted_class(view, 0), 1);
-    EXPECT_EQ(predicted_class(view, 1), 0) << "the first of equals";
-    EXPECT_EQ(cross_entropy(view, std::vector<std::uint8_t>{1, 0, 1}).correct, 2);
-}
-
-TYPED_TEST(Loss, RejectsALabelThatIsNoClass) {
-    const std::vector<TypeParam> logits(6);
+TYPED_TEST(LossOf, PredictedClassIsTheFirstOfEquals) {
+    const std::vector<TypeParam> logits = {1, 3, 2, /**/ 5, 5, 0};
     const Tensor<const TypeParam> view{logits.data(), Shape::dense(3), 2};
-    EXPECT_THROW(cross_entropy(view, std::vector<std::uint8_t>{0, 3}), Error);
-    EXPECT_THROW(cross_entropy(view, std::vector<std::uint8_t>{255, 0}), Error);
+    EXPECT_EQ(predicted_class(view, 0), 1);
+    EXPECT_EQ(predicted_class(view, 1), 0);
 }
 
-TYPED_TEST(Loss, OfAnEmptyBatchIsZero) {
-    const LossSums sums = cross_entropy(Tensor<const TypeParam>{nullptr, Shape::dense(3), 0}, {});
-    EXPECT_EQ(sums.loss, 0);
-    EXPECT_EQ(sums.correct, 0);
+TYPED_TEST(LossOf, AnEmptyBatchIsZero) {
+    BatchLoss<TypeParam> loss(mean_squared_error(), {.values = 3}, 3);
+    EXPECT_EQ(loss.sum(Tensor<const TypeParam>{nullptr, Shape::dense(3), 0}, {}), 0);
 }
 
-TYPED_TEST(Loss, ShowsThatALogitIsNotANumber) {
+TYPED_TEST(LossOf, NotANumberStaysOne) {
     const std::vector<TypeParam> logits = {1, std::numeric_limits<TypeParam>::quiet_NaN(), 2};
     const Tensor<const TypeParam> view{logits.data(), Shape::dense(3), 1};
-    EXPECT_TRUE(std::isnan(cross_entropy(view, std::vector<std::uint8_t>{0}).loss));
+    BatchLoss<TypeParam> loss(cross_entropy(), {.classes = 3}, 3);
+    EXPECT_TRUE(std::isnan(loss.sum(view, std::vector<double>{0})));
+}
+
+/// All losses, with a target that fits.
+struct Case {
+    Loss loss;
+    std::vector<double> target;
+};
+
+std::vector<Case> cases() {
+    const std::vector<double> values = {0.3, -2, 1.5, 0};
+    return {{cross_entropy(), {2}},
+            {cross_entropy(0.1), {2}},
+            {mean_squared_error(), values},
+            {mean_absolute_error(), values},
+            {huber(), values},
+            {huber(0.25), values},
+            {binary_cross_entropy(), {1, 0, 0.25, 1}}};
+}
+
+TEST(LossFunctions, GradientIsTheDerivative) {
+    const std::vector<double> outputs = {0.7, -1.2, 3, -0.4};
+    for (const Case& one : cases()) {
+        std::vector<double> gradient(outputs.size());
+        const double value = one.loss->value(outputs, one.target, gradient);
+        EXPECT_EQ(one.loss->value(outputs, one.target, {}), value) << one.loss->text();
+        for (std::size_t i = 0; i < outputs.size(); ++i) {
+            constexpr double step = 1e-5;
+            std::vector<double> above = outputs, below = outputs;
+            above[i] += step;
+            below[i] -= step;
+            const double slope =
+                (one.loss->value(above, one.target, {}) - one.loss->value(below, one.target, {})) /
+                (2 * step);
+            EXPECT_NEAR(gradient[i], slope, 1e-9) << one.loss->text() << ", output " << i;
+        }
+    }
+}
+
+TEST(LossFunctions, AreReadAsTheyAreWritten) {
+    for (const Case& one : cases()) {
+        const Loss again = parse_loss(one.loss->text());
+        EXPECT_EQ(again->text(), one.loss->text());
+        const std::vector<double> outputs = {0.7, -1.2, 3, -0.4};
+        EXPECT_EQ(again->value(outputs, one.target, {}), one.loss->value(outputs, one.target, {}));
+    }
+    EXPECT_EQ(parse_loss("huber")->text(), "huber 1");
+    for (const char* text : {"", "MSE", "huber ", "huber x", "huber 0", "huber -1",
+                             "cross-entropy smoothing 1", "cross-entropy 0.1", "hinge"})
+        EXPECT_THROW(parse_loss(text), UsageError) << text;
+}
+
+TEST(LossFunctions, OverflowNowhere) {
+    const double huge = 1e300;
+    std::vector<double> gradient(2);
+    EXPECT_EQ(binary_cross_entropy()->value(std::vector{huge, -huge}, std::vector{1.0, 0.0}, gradient), 0);
+    EXPECT_EQ(gradient, (std::vector<double>{0, 0}));
+    EXPECT_EQ(cross_entropy()->value(std::vector{huge, -huge}, std::vector{0.0}, gradient), 0);
+}
+
+TEST(LossFunctions, FitTheirTargets) {
+    const Target classes{.classes = 3}, values{.values = 2};
+    EXPECT_NO_THROW(cross_entropy()->check(classes, 3));
+    EXPECT_THROW(cross_entropy()->check(classes, 2), UsageError);
+    EXPECT_THROW(cross_entropy()->check(values, 2), UsageError);
+    for (const Loss& loss : {mean_squared_error(), mean_absolute_error(), huber(), binary_cross_entropy()}) {
+        EXPECT_NO_THROW(loss->check(values, 2));
+        EXPECT_THROW(loss->check(values, 3), UsageError);
+        EXPECT_THROW(loss->check(classes, 3), UsageError);
+    }
+    EXPECT_EQ(default_loss(classes)->text(), "cross-entropy");
+    EXPECT_EQ(default_loss(values)->text(), "mse");
+}
+
+TEST(LossFunctions, OnesOwnIsCalled) {
+    const Loss loss = own_loss("sum", [](auto outputs, auto target, auto gradient) {
+        for (double& slope : gradient) slope = target[0];
+        return target[0] * (outputs[0] + outputs[1]);
+    });
+    EXPECT_EQ(loss->text(), "sum");
+    std::vector<double> gradient(2);
+    EXPECT_EQ(loss->value(std::vector{1.0, 2.0}, std::vector{3.0}, gradient), 9);
+    EXPECT_EQ(gradient, (std::vector<double>{3, 3}));
+    EXPECT_THROW(own_loss("", nullptr), UsageError);
 }
 
 }  // namespace

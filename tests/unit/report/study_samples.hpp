@@ -29,12 +29,12 @@ inline Combination sample_combination(const std::string& mode, Index batch_size,
         StudyEpoch& last = one.epochs.emplace_back();
         last.epoch = epoch;
         last.train_loss = 1.0 / static_cast<double>(epoch);
-        last.train_accuracy = 0.9;
+        last.train_score = 0.9;
         last.test_loss = 0.5;
-        last.pooled_accuracy = 1 - sample_error(mode, batch_size, seed, spread) / 100;
-        last.first_accuracy = last.pooled_accuracy - 0.01;
-        last.precise_accuracy = last.pooled_accuracy + 0.01;
-        last.batch_accuracy = last.pooled_accuracy - 0.02;
+        last.pooled_score = 1 - sample_error(mode, batch_size, seed, spread) / 100;
+        last.first_score = last.pooled_score - 0.01;
+        last.precise_score = last.pooled_score + 0.01;
+        last.batch_score = last.pooled_score - 0.02;
         if (mode != "sync") last.drift = 0.3;
         one.losses.push_back({static_cast<double>(epoch), last.train_loss});
         one.noise.push_back({static_cast<double>(epoch), {0.5, 0.4}, {0.9, 0.8}});

@@ -38,7 +38,7 @@ TEST(Spread, OfFewValuesKnowsNoDeviation) {
 
 TEST(Summary, ErrorsAreOfTheLastEpochAndTheAveragesAskedFor) {
     Study study = sample_study();
-    study.combinations[0].epochs[0].pooled_accuracy = 0;  // an early epoch does not count
+    study.combinations[0].epochs[0].pooled_score = 0;  // an early epoch does not count
     EXPECT_NEAR(test_error(study, "local", 2).mean, 13, 1e-9);
     EXPECT_NEAR(test_error(study, "local", 2).deviation, 0.5, 1e-9);
     EXPECT_NEAR(gap_to_sync(study, "local", 2), 8, 1e-9);

@@ -26,7 +26,15 @@ void write_epochs(MetricsWriter& writer, Index first, Index epochs) {
         for (Index step = 0; step < 2; ++step) {
             writer.write(StepMetrics{epoch, step, 1.0 / static_cast<double>(3 * epoch + step + 1)});
         }
-        writer.write(EpochMetrics{epoch, 0.5, 0.75, 0.6, 0.7, 1.25, 6400, 0.125});
+        writer.write(EpochMetrics{.epoch = epoch,
+                                  .train_loss = 0.5,
+                                  .train_score = 0.75,
+                                  .test_loss = 0.6,
+                                  .test_score = 0.7,
+                                  .test_top5 = 0.9,
+                                  .seconds = 1.25,
+                                  .samples_per_second = 6400,
+                                  .communication_seconds = 0.125});
     }
 }
 
@@ -50,6 +58,7 @@ TEST(Metrics, EveryLineIsTheObjectOfTheContract) {
                                         {"train_accuracy", 0.75},
                                         {"test_loss", 0.6},
                                         {"test_accuracy", 0.7},
+                                        {"test_top5", 0.9},
                                         {"seconds", 1.25},
                                         {"samples_per_second", 6400.0},
                                         {"communication_seconds", 0.125}}));
@@ -95,7 +104,8 @@ TEST(Metrics, TheLongestNumbersFitALine) {
     constexpr double longest = -1.7976931348623157e+308;
     auto writer = MetricsWriter::start(folder / "metrics.jsonl");
     writer.write(StepMetrics{most, most, longest});
-    writer.write(EpochMetrics{most, longest, longest, longest, longest, longest, longest, longest});
+    writer.write(EpochMetrics{Task::regression, most, longest, longest, longest, longest, longest, longest,
+                              longest, longest, longest, longest});
     const Metrics metrics = read_metrics(folder / "metrics.jsonl");
     EXPECT_EQ(metrics.steps.at(0).step, most);
     EXPECT_EQ(metrics.epochs.at(0).communication_seconds, longest);

@@ -1,0 +1,40 @@
+/// Outputs of a network for a data set, chunk by chunk. Chunks have a fixed size and begin at fixed samples, so that the
+/// outputs have the same bits whoever infers which of them.
+#pragma once
+
+#include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/export.hpp>
+#include <lockstep/data/dataset.hpp>
+#include <lockstep/data/input_transform.hpp>
+#include <lockstep/data/sample_reader.hpp>
+#include <lockstep/nn/network.hpp>
+
+namespace lockstep {
+
+/// What it is made from outlives it. Communicates nothing. Instantiated for float and double.
+template <class Scalar>
+class LOCKSTEP_EXPORT ChunkInference {
+  public:
+    static constexpr Index chunk_samples = 250;
+
+    /// Throws UsageError if the data fit neither the transform nor the network.
+    ChunkInference(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform);
+
+    Index chunks() const { return (data_.size() - 1) / chunk_samples + 1; }
+    Index first_sample(Index chunk) const { return chunk * chunk_samples; }
+
+    /// The outputs for a chunk's samples, valid until the next call. Throws as SampleReader does.
+    Tensor<const Scalar> infer(Index chunk);
+    SampleReader<Scalar>& reader() { return reader_; }
+
+  private:
+    const Network<Scalar>& network_;
+    const Dataset& data_;
+    SampleReader<Scalar> reader_;
+    AlignedVector<Scalar> input_, outputs_;
+};
+
+extern template class ChunkInference<float>;
+extern template class ChunkInference<double>;
+
+}  // namespace lockstep

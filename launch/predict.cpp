@@ -1,0 +1,203 @@
+/// `lockstep predict`: what a trained network says of new data, as an array in a file.
+#include "command.hpp"
+#include "console.hpp"
+#include "option_table.hpp"
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/base/hash.hpp>
+#include <lockstep/comm/agreement.hpp>
+#include <lockstep/data/array_dataset.hpp>
+#include <lockstep/data/array_writer.hpp>
+#include <lockstep/train/chunk_inference.hpp>
+#include <lockstep/train/data_survey.hpp>
+#include <lockstep/train/model_file.hpp>
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace lockstep::launch {
+namespace {
+
+struct PredictOptions {
+    std::filesystem::path weights;
+    std::string data;
+    std::filesystem::path output = "predictions.npy";
+    bool probabilities = false;
+    bool channels_first = false;
+    double timeout_seconds = 300;
+    bool help = false;
+};
+
+void add_options(OptionTable& table, PredictOptions& options) {
+    table.group("Prediction");
+    table.add("weights", options.weights, path_as_given(), "model.safetensors of a run", OptionRole::place);
+    table.add("data", options.data,
+              "array of inputs, as x.npy or file.h5:/x; targets behind it are not looked at",
+              OptionRole::place);
+    table.add(
+        "output", options.output, path_as_given(),
+        "file to write, .npy or (as file.h5:/name) HDF5: a row of outputs for each sample, in their order",
+        OptionRole::place);
+    table.add_switch("probabilities", options.probabilities, "of classes or labels, instead of logits");
+    table.add("channels-first", options.channels_first, "images of the array are N×c×h×w, not N×h×w×c");
+    table.add("timeout", options.timeout_seconds, "seconds that an exchange may wait for other ranks",
+              OptionRole::course);
+    table.add_switch("help", options.help, "print this");
+}
+
+/// What makes probabilities of the outputs of a sample.
+enum class Link { none, softmax, sigmoid };
+
+Link link_of(const ModelSignature& signature) {
+    if (signature.target.classes > 0) return Link::softmax;
+    if (signature.loss == binary_cross_entropy()->text()) return Link::sigmoid;
+    throw UsageError("probabilities: the model predicts values (its loss is " + signature.loss +
+                     "), not classes or labels: leave the option out");
+}
+
+void apply(Link link, std::span<float> outputs) {
+    if (link == Link::softmax) {
+        const double largest = *std::ranges::max_element(outputs);
+        double total = 0;
+        for (const float output : outputs) total += std::exp(static_cast<double>(output) - largest);
+        for (float& output : outputs)
+            output = static_cast<float>(std::exp(static_cast<double>(output) - largest) / total);
+    } else if (link == Link::sigmoid) {
+        for (float& output : outputs)
+            output = static_cast<float>(1 / (1 + std::exp(-static_cast<double>(output))));
+    }
+}
+
+/// "predictions.h5" and "/predictions", or what stands behind the colon.
+struct Hdf5Place {
+    std::filesystem::path file;
+    std::string dataset = "/predictions";
+};
+
+std::optional<Hdf5Place> hdf5_place(const std::filesystem::path& output) {
+    const std::string text = output.string();
+    const std::size_t colon = text.find(":/");
+    Hdf5Place place{.file = text.substr(0, colon)};
+    if (colon != std::string::npos) place.dataset = text.substr(colon + 1);
+    const std::string extension = place.file.extension().string();
+    if (extension == ".h5" || extension == ".hdf5") return place;
+    if (extension != ".npy" || colon != std::string::npos)
+        throw UsageError("output: '" + text + "' is neither an .npy file nor an HDF5 file (.h5 or .hdf5)");
+    return std::nullopt;
+}
+
+/// Collective: `action` on each rank, and an error on all ranks where it throws on one.
+template <class Action>
+void together(const Communicator& communicator, const char* what, Action action) {
+    std::string fault;
+    try {
+        action();
+    } catch (const Error& error) {
+        fault = error.what();
+    }
+    check_agreement(communicator, what, {}, fault);
+}
+
+class Prediction {
+  public:
+    Prediction(const PredictOptions& options, const Communicator& communicator)
+        : options_(options),
+          communicator_(communicator),
+          hdf5_(hdf5_place(options.output)),
+          model_(load_model<float>(options.weights)),
+          data_(open_dataset(array_names(options.data).front(), {.channels_first = options.channels_first})),
+          link_(options.probabilities ? link_of(model_.signature) : Link::none) {
+        if (data_->input_shape() != model_.signature.input.shape())
+            throw UsageError(options.weights.string() + ": its model takes " +
+                             model_.signature.input.shape().to_string() + ", but the samples of " +
+                             data_->name() + " are " + data_->input_shape().to_string());
+        check_agreement(communicator, "what to predict",
+                        {{"model", to_hex16(fingerprint(*model_.network))},
+                         {"data", outline(*data_) + ", spot checks " + to_hex16(spot_check(*data_))},
+                         {"probabilities", options.probabilities ? "yes" : "no"}});
+    }
+
+    void run() {
+        const Index outputs = model_.network->output_shape().size();
+        std::optional<NpyWriter> writer;  // of an HDF5 file: what is put into it at the end
+        std::string partial;
+        together(communicator_, "writing predictions", [&] {
+            if (communicator_.rank() != 0) return;
+            writer.emplace(hdf5_ ? hdf5_->file : options_.output, ElementType::f32,
+                           std::vector<Index>{data_->size(), outputs});
+            partial = writer->partial().string();
+        });
+        partial = communicator_.all_gather(partial, "writing predictions").front();
+        together(communicator_, "predicting", [&] { write_share(partial); });
+        together(communicator_, "writing predictions", [&] {
+            if (!writer) return;
+            if (hdf5_)
+                copy_to_hdf5(partial, outputs);
+            else
+                writer->commit();
+        });
+        const Console console(communicator_.rank() == 0);
+        console.line("  " + std::to_string(data_->size()) + " predictions of " + std::to_string(outputs) +
+                     (outputs == 1 ? " value: " : " values: ") + options_.output.string());
+    }
+
+  private:
+    void write_share(const std::string& partial) {
+        ChunkInference<float> inference(*model_.network, *data_, model_.signature.input);
+        NpyRows rows(partial);
+        std::vector<float> values;
+        const Index chunks = inference.chunks(), ranks = communicator_.size(), rank = communicator_.rank();
+        for (Index chunk = rank * chunks / ranks; chunk < (rank + 1) * chunks / ranks; ++chunk) {
+            const Tensor<const float> outputs = inference.infer(chunk);
+            values.assign(outputs.data, outputs.data + outputs.size());
+            const auto width = static_cast<std::size_t>(outputs.shape.size());
+            for (std::size_t at = 0; at < values.size(); at += width)
+                apply(link_, std::span(values).subspan(at, width));
+            rows.write(inference.first_sample(chunk), values);
+        }
+        rows.flush();
+    }
+
+    void copy_to_hdf5(const std::string& partial, Index outputs) const {
+        const auto rows = open_array(partial);
+        Hdf5Writer file(hdf5_->file, hdf5_->dataset, ElementType::f32, {data_->size(), outputs});
+        std::vector<float> row(static_cast<std::size_t>(outputs));
+        for (Index i = 0; i < rows->rows(); ++i) {
+            rows->read_row(i, row.data());
+            file.append(row);
+        }
+        file.commit();
+    }
+
+    const PredictOptions& options_;
+    Communicator communicator_;
+    std::optional<Hdf5Place> hdf5_;
+    LoadedModel<float> model_;
+    std::shared_ptr<const Dataset> data_;
+    Link link_;
+};
+
+}  // namespace
+
+void predict_command(const std::vector<std::string>& arguments) {
+    PredictOptions options;
+    OptionTable table;
+    add_options(table, options);
+    table.read_words(arguments);
+    if (options.help)
+        return print_once(
+            "mpirun -n RANKS lockstep predict --weights DIR/model.safetensors --data x.npy --output "
+            "predictions.npy\n" +
+            table.help());
+    if (options.weights.empty())
+        throw UsageError("weights: which? give a model file with --weights, such as DIR/model.safetensors");
+    if (options.data.empty())
+        throw UsageError("data: which? give an array of inputs with --data, such as x.npy");
+    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
+    Prediction(options, communicator).run();
+}
+
+}  // namespace lockstep::launch

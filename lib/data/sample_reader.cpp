@@ -1,0 +1,98 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
+#include <lockstep/data/sample_reader.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+namespace lockstep {
+
+template <class Value>
+void check_finite(const Dataset& data, Index sample, const Value* values) {
+    const Index count = data.input_shape().size();
+    // Without a branch in the loop compilers vectorize it; the search comes after.
+    constexpr Value largest = std::numeric_limits<Value>::max();
+    int finite = 1;
+    for (Index i = 0; i < count; ++i) finite &= static_cast<int>(std::abs(values[i]) <= largest);
+    if (finite != 0) return;
+    const auto bad = std::find_if(values, values + count, [](Value value) { return !std::isfinite(value); });
+    throw NumericalError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
+                         std::to_string(bad - values) + " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
+                         ": leave such samples out, or fill the gaps, before training");
+}
+
+void check_target(const Dataset& data, Index sample, const double* values) {
+    const Target target = data.target();
+    for (Index i = 0; i < target.size(); ++i) {
+        const bool fits = target.classes > 0 ? values[i] >= 0 && values[i] < target.classes &&
+                                                   values[i] == std::floor(values[i])
+                                             : std::isfinite(values[i]);
+        if (!fits)
+            throw UsageError("data set " + data.name() + ": the target of sample " + std::to_string(sample) +
+                             " is " + shortest_text(values[i]) +
+                             (target.classes > 0
+                                  ? ", where classes run from 0 to " + std::to_string(target.classes - 1)
+                                  : " at value " + std::to_string(i)));
+    }
+}
+
+template <class Scalar>
+SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& transform,
+                                   const Augmentation* augmentation)
+    : data_(data),
+      transform_(transform),
+      augmentation_(augmentation != nullptr && augmentation->enabled() ? augmentation : nullptr),
+      shape_(data.input_shape()),
+      target_(data.target()),
+      as_float_(std::is_same_v<Scalar, float> && data.precision() != InputPrecision::double_values),
+      may_be_infinite_(data.precision() != InputPrecision::byte) {
+    if (transform.shape() != shape_)
+        throw UsageError("the samples of data set " + data.name() + " are " + shape_.to_string() +
+                         ", but the input transform takes " + transform.shape().to_string());
+    const auto size = static_cast<std::size_t>(shape_.size());
+    if (as_float_) {
+        float_raw_.resize(size);
+        if (augmentation_ != nullptr) float_varied_.resize(size);
+    } else {
+        double_raw_.resize(size);
+        if (augmentation_ != nullptr) double_varied_.resize(size);
+    }
+}
+
+template <class Scalar>
+template <class Value>
+void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, AlignedVector<Value>& varied,
+                                   Scalar* out) {
+    const Value* values = raw.data();
+    data_.read_input(sample, raw.data());
+    if (may_be_infinite_) check_finite(data_, sample, values);
+    if (augmentation_ != nullptr) {
+        augmentation_->apply(sample, shape_, values, varied.data());
+        values = varied.data();
+    }
+    transform_.apply(values, out);
+}
+
+template <class Scalar>
+void SampleReader<Scalar>::read_input(Index sample, Scalar* out) {
+    if constexpr (std::is_same_v<Scalar, float>) {
+        if (as_float_) return read_as(sample, float_raw_, float_varied_, out);
+    }
+    read_as(sample, double_raw_, double_varied_, out);
+}
+
+template <class Scalar>
+void SampleReader<Scalar>::read_target(Index sample, double* out) const {
+    if (target_.size() == 0) return;
+    data_.read_target(sample, out);
+    check_target(data_, sample, out);
+}
+
+template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const float*);
+template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const double*);
+template class SampleReader<float>;
+template class SampleReader<double>;
+
+}  // namespace lockstep

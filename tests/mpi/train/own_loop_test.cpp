@@ -1,0 +1,80 @@
+// A loop of one's own: the same bits as run_epoch; calls in another order are errors.
+#include <support/mpi_values.hpp>
+#include <support/training.hpp>
+
+#include <lockstep/base/error.hpp>
+
+#include <gtest/gtest.h>
+
+namespace lockstep::test {
+namespace {
+
+using testing::contains;
+using testing::error_of;
+
+TEST(OwnLoop, GivesTheBitsOfRunEpoch) {
+    const Communicator world(MPI_COMM_WORLD);
+    const Images data = noisy_columns(101);
+    for (const char* mode : {"local", "sync"}) {
+        const TrainerOptions options = small_options(4, mode);
+        Trainer<float> whole(options, data, world), apart(options, data, world);
+        for (int epoch = 0; epoch < 2; ++epoch) {
+            const EpochResult expected = whole.run_epoch();
+            double loss = 0;
+            apart.begin_epoch();
+            for (Index step = 0; step < apart.steps_per_epoch(); ++step) {
+                apart.load_batch(step);
+                apart.forward();
+                apart.compute_loss();
+                apart.backward();
+                const StepResult one = apart.update(apart.learning_rate(step));
+                loss += one.loss * static_cast<double>(one.samples);
+            }
+            apart.end_epoch();
+            EXPECT_EQ(loss / 101, expected.loss);
+        }
+        EXPECT_EQ(fingerprint(apart.network()), fingerprint(whole.network())) << mode;
+        EXPECT_EQ(apart.epoch(), 2);
+    }
+}
+
+TEST(OwnLoop, AnotherOrderIsAnError) {
+    const Communicator world(MPI_COMM_WORLD);
+    const Images data = noisy_columns(101);
+    Trainer<float> trainer(small_options(4, "sync"), data, world);
+    const auto refuses = [&](auto action, const char* due) {
+        EXPECT_TRUE(contains(error_of<UsageError>(action), due));
+    };
+    refuses([&] { trainer.load_batch(0); }, "begin_epoch is due");
+    trainer.begin_epoch();
+    refuses([&] { trainer.forward(); }, "load_batch or end_epoch is due");
+    refuses([&] { trainer.load_batch(-1); }, "no step -1");
+    refuses([&] { trainer.load_batch(trainer.steps_per_epoch()); }, "no step");
+    trainer.load_batch(0);
+    refuses([&] { trainer.backward(); }, "forward is due");
+    refuses([&] { trainer.end_epoch(); }, "forward is due");
+    trainer.forward();
+    refuses([&] { trainer.update(0.1); }, "compute_loss is due");
+    trainer.compute_loss();
+    trainer.backward();
+    trainer.update(0.1);
+    trainer.end_epoch();
+}
+
+TEST(OwnLoop, DifferentRatesAreNamedAtTheNextEpoch) {
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    if (world.size() == 1) return;
+    const Images data = noisy_columns(101);
+    Trainer<float> trainer(small_options(4, "sync"), data, world);
+    trainer.begin_epoch();
+    trainer.load_batch(0);
+    trainer.forward();
+    trainer.compute_loss();
+    trainer.backward();
+    trainer.update(world.rank() == 0 ? 0.1 : 0.2);
+    trainer.end_epoch();
+    EXPECT_TRUE(contains(error_of<CommunicationError>([&] { trainer.begin_epoch(); }), "parameters"));
+}
+
+}  // namespace
+}  // namespace lockstep::test
