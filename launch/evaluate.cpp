@@ -68,7 +68,9 @@ void take_over(const ModelSignature& signature, const FileAgainstOptions& agains
     trainer.epsilon = signature.epsilon;
     if (signature.target.classes > 0) options.data.classes = signature.target.classes;
     // A model may be tried on other data than its own, but nobody means the default data set.
-    if (!against.given("dataset")) options.data.name = signature.dataset;
+    const bool arrays = !options.data.data.empty() || !options.data.test_data.empty();
+    if (!against.given("dataset") && !arrays) options.data.name = signature.dataset;
+    options.data.targets = signature.target.classes > 0 ? TargetKind::classes : TargetKind::values;
 }
 
 /// What the options say of weights that say nothing of themselves.
@@ -92,13 +94,13 @@ void check_shape(const ModelSignature& signature, const Dataset& data, const std
                          data.input_shape().to_string());
 }
 
-Settings settings_of(const ModelSignature& signature, const RunOptions& options,
+Settings settings_of(const ModelSignature& signature, const std::string& data,
                      const std::filesystem::path& path) {
     return {{"weights", path.string()},
             {"model", signature.model},
             {"input", to_string(signature.input.kind())},
             {"bn-epsilon", shortest_text(signature.epsilon)},
-            {"dataset", options.data.name}};
+            {"dataset", data}};
 }
 
 void evaluate_file(const std::filesystem::path& path, RunOptions options, const OptionTable& table,
@@ -107,23 +109,27 @@ void evaluate_file(const std::filesystem::path& path, RunOptions options, const 
     const std::optional<ModelSignature> signature = read_signature(file);
     if (signature) take_over(*signature, FileAgainstOptions(file, table), options);
     const DatasetPair data = load_dataset(options.data);
-    if (signature) check_shape(*signature, *data.test, path);
+    // Arrays that were given alone, and are not split, are there to be evaluated on.
+    const Dataset& test = data.test ? *data.test : *data.train;
+    if (signature) check_shape(*signature, test, path);
+    if (!signature && !data.train)
+        throw UsageError(path.string() +
+                         " does not say how its inputs were made: name the training data with --data");
     const LoadedModel<float> loaded =
         signature ? load_model<float>(file)
                   : load_model<float>(file, signature_from(options, *data.train, communicator));
 
-    Settings common = settings_of(loaded.signature, options, path);
+    Settings common = settings_of(loaded.signature, test.name(), path);
     common.emplace_back("fingerprint", to_hex16(fingerprint(*loaded.network)));
-    common.emplace_back("test data",
-                        outline(*data.test) + ", spot checks " + to_hex16(spot_check(*data.test)));
+    common.emplace_back("test data", outline(test) + ", spot checks " + to_hex16(spot_check(test)));
     check_agreement(communicator, "what to evaluate", common);
-    const Evaluation result = evaluate(*loaded.network, *data.test, loaded.signature.input,
+    const Evaluation result = evaluate(*loaded.network, test, loaded.signature.input,
                                        parse_loss(loaded.signature.loss), communicator);
     if (!std::isfinite(result.loss))
-        throw NumericalError(path.string() + ": its network gives values on data set " + options.data.name +
+        throw NumericalError(path.string() + ": its network gives values on data set " + test.name() +
                              " that are not finite: the training had diverged, or another input is meant");
     const Console console(communicator.rank() == 0);
-    console.settings(settings_of(loaded.signature, options, path));
+    console.settings(settings_of(loaded.signature, test.name(), path));
     for (const std::string& note : notes_on(loaded.report, path)) console.line("  " + note);
     console.evaluation(result);
 }

@@ -50,9 +50,12 @@
 #include <lockstep/nn/flatten.hpp>
 #include <lockstep/nn/gradient_store.hpp>
 #include <lockstep/nn/layer.hpp>
+#include <lockstep/nn/layer_arguments.hpp>
 #include <lockstep/nn/layer_factory.hpp>
+#include <lockstep/nn/layer_registry.hpp>
 #include <lockstep/nn/linear.hpp>
 #include <lockstep/nn/loss.hpp>
+#include <lockstep/nn/model.hpp>
 #include <lockstep/nn/model_parser.hpp>
 #include <lockstep/nn/network.hpp>
 #include <lockstep/nn/parameters.hpp>

@@ -159,8 +159,10 @@ std::shared_ptr<const Dataset> open_dataset(const std::string& text, const Array
     const std::vector<std::string> names = array_names(text);
     std::shared_ptr<const Array> inputs = open_array(names[0]), targets;
     if (names.size() == 2) targets = open_array(names[1]);
-    return std::make_shared<ArrayDataset>(std::filesystem::path(names[0]).filename().string(),
-                                          std::move(inputs), std::move(targets), options);
+    const std::size_t inside = std::min(names[0].find(":/"), names[0].size());
+    const std::string file = std::filesystem::path(names[0].substr(0, inside)).filename().string();
+    return std::make_shared<ArrayDataset>(file + names[0].substr(inside), std::move(inputs),
+                                          std::move(targets), options);
 }
 
 }  // namespace lockstep

@@ -17,42 +17,60 @@ template <class Scalar>
 BatchNorm<Scalar>::BatchNorm(Shape shape, const Communicator& communicator, BatchNormOptions options,
                              ReplicaPlacement placement)
     : Layer<Scalar>(shape, shape),
-      norm_(shape.channels, communicator, deferred(std::move(options)), placement) {
-    forward_slices_.resize(static_cast<std::size_t>(norm_.hosted_replicas()));
-    backward_slices_.resize(static_cast<std::size_t>(norm_.hosted_replicas()));
-}
+      communicator_(communicator),
+      options_(deferred(std::move(options))),
+      placement_(placement) {}
 
 template <class Scalar>
 void BatchNorm<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
-    const Index channels = norm_.channels();
     prefix_ = prefix;
-    gamma_offset_ = layout.add_parameter(prefix + "weight", {channels}, ParameterKind::scale);
-    beta_offset_ = layout.add_parameter(prefix + "bias", {channels}, ParameterKind::shift);
+    if (options_.name.empty())
+        options_.name = prefix.substr(0, prefix.size() - (prefix.ends_with('.') ? 1 : 0));
+    const Index channels = this->input_shape().channels;
+    norm_.emplace(channels, communicator_, options_, placement_);
+    const auto hosted = static_cast<std::size_t>(norm_->hosted_replicas());
+    forward_slices_.resize(hosted);
+    backward_slices_.resize(hosted);
+    this->set_first_parameter(layout.parameter_values());
+    if (affine()) {
+        gamma_offset_ = layout.add_parameter(prefix + "weight", {channels}, ParameterKind::scale);
+        beta_offset_ = layout.add_parameter(prefix + "bias", {channels}, ParameterKind::shift);
+    }
     mean_offset_ = layout.add_average(prefix + "running_mean", {channels});
     variance_offset_ = layout.add_average(prefix + "running_var", {channels});
-    this->set_first_parameter(gamma_offset_);
 }
 
 template <class Scalar>
 void BatchNorm<Scalar>::bind(ParameterStore<Scalar>& store) {
-    norm_.bind({store.parameters.data() + gamma_offset_, store.parameters.data() + beta_offset_,
-                store.averages.data() + mean_offset_, store.averages.data() + variance_offset_});
+    Scalar* gamma = store.parameters.data() + gamma_offset_;
+    Scalar* beta = store.parameters.data() + beta_offset_;
+    if (!affine()) {
+        const auto channels = static_cast<std::size_t>(norm_->channels());
+        constants_.assign(2 * channels, Scalar(0));
+        gamma = constants_.data();
+        beta = gamma + channels;
+        std::fill_n(gamma, channels, Scalar(1));
+    }
+    norm_->bind(
+        {gamma, beta, store.averages.data() + mean_offset_, store.averages.data() + variance_offset_});
 }
 
 template <class Scalar>
 void BatchNorm<Scalar>::initialize(std::uint64_t) {
-    std::ranges::fill(norm_.gamma(), initial_gamma_);
-    std::ranges::fill(norm_.beta(), Scalar(0));
-    std::ranges::fill(norm_.running_mean(), Scalar(0));
-    std::ranges::fill(norm_.running_var(), Scalar(1));
-    norm_.set_batches_tracked(0);
+    if (affine()) {
+        std::ranges::fill(norm_->gamma(), initial_gamma_);
+        std::ranges::fill(norm_->beta(), Scalar(0));
+    }
+    std::ranges::fill(norm_->running_mean(), Scalar(0));
+    std::ranges::fill(norm_->running_var(), Scalar(1));
+    norm_->set_batches_tracked(0);
 }
 
 template <class Scalar>
 void BatchNorm<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
     for (std::size_t r = 0; r < x.size(); ++r)
         forward_slices_[r] = {x[r].data, z[r].data, {x[r].batch, x[r].shape.pixels()}};
-    norm_.forward(forward_slices_, moments_);
+    norm_->forward(forward_slices_, moments_);
 }
 
 template <class Scalar>
@@ -64,16 +82,17 @@ void BatchNorm<Scalar>::backward(const BackwardPass& pass) {
                                pass.dz[i].data,
                                pass.dx[i].data,
                                {pass.x[i].batch, pass.x[i].shape.pixels()},
-                               pass.gradients.leaf(r, gamma_offset_),
-                               pass.gradients.leaf(r, beta_offset_)};
+                               affine() ? pass.gradients.leaf(r, gamma_offset_) : nullptr,
+                               affine() ? pass.gradients.leaf(r, beta_offset_) : nullptr};
     }
-    norm_.backward(backward_slices_, moments_,
-                   [&](int r) { pass.gradients.push(r, gamma_offset_, beta_offset_ + norm_.channels()); });
+    norm_->backward(backward_slices_, moments_, [&](int r) {
+        if (affine()) pass.gradients.push(r, gamma_offset_, beta_offset_ + norm_->channels());
+    });
 }
 
 template <class Scalar>
 void BatchNorm<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
-    norm_.infer(x.data, z.data, {x.batch, x.shape.pixels()});
+    norm_->infer(x.data, z.data, {x.batch, x.shape.pixels()});
 }
 
 template class BatchNorm<float>;

@@ -1,3 +1,5 @@
+#include "layer_kinds.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/model_parser.hpp>
 
@@ -94,11 +96,34 @@ ModelDescription parse_model(std::string_view text) {
     return Parser(text).parse();
 }
 
+namespace {
+
+std::string canonical(const ModelDescription& model, const std::string& prefix);
+
+std::string canonical(LayerDescription layer, const std::string& name) {
+    const LayerKind* const kind = find_layer_kind(layer.kind);
+    if (kind != nullptr && kind->canonical_arguments)
+        layer.arguments = kind->canonical_arguments(LayerArguments(layer, name));
+    const ModelDescription body = std::move(layer.body);
+    layer.body.clear();
+    return layer.to_string() + (body.empty() ? "" : " { " + canonical(body, name + ".body.") + " }");
+}
+
+std::string canonical(const ModelDescription& model, const std::string& prefix) {
+    std::string text;
+    for (std::size_t i = 0; i < model.size(); ++i)
+        text += (i > 0 ? ", " : "") + canonical(model[i], prefix + std::to_string(i));
+    return text;
+}
+
+}  // namespace
+
 std::string canonical_model(std::string_view text) {
-    std::string canonical;
-    for (const LayerDescription& layer : parse_model(text))
-        canonical += (canonical.empty() ? "" : ", ") + layer.to_string();
-    return canonical;
+    return canonical_model(parse_model(text));
+}
+
+std::string canonical_model(const ModelDescription& model) {
+    return canonical(model, "");
 }
 
 }  // namespace lockstep

@@ -1,3 +1,5 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/nn/layer_factory.hpp>
 #include <lockstep/nn/network.hpp>
 
 #include <algorithm>
@@ -5,12 +7,37 @@
 
 namespace lockstep {
 
+namespace {
+
+/// What the first layer gets.
+Shape fitted_input(const Model& model, const Shape& samples) {
+    if (model.input() && *model.input() != samples &&
+        (model.input()->size() != samples.size() || (model.input()->pixels() != 1 && samples.pixels() != 1)))
+        throw UsageError("the model is for samples of " + model.input()->to_string() + ", but these are of " +
+                         samples.to_string());
+    if (!needs_images(model.layers())) return Shape::dense(samples.size());
+    return samples.pixels() == 1 && model.input() ? *model.input() : samples;
+}
+
+Shape declared_input(const Model& model) {
+    if (!model.input())
+        throw UsageError(
+            "the model does not say what samples it is for: begin it with Model::dense or "
+            "Model::images, or give their shape to the network");
+    return *model.input();
+}
+
+}  // namespace
+
 template <class Scalar>
-Network<Scalar>::Network(const ModelDescription& model, Shape input, BatchNormSetup setup)
+Network<Scalar>::Network(const Model& model, BatchNormSetup setup)
+    : Network(model, declared_input(model), std::move(setup)) {}
+
+template <class Scalar>
+Network<Scalar>::Network(const Model& model, Shape input, BatchNormSetup setup)
     : setup_(std::move(setup)),
       map_(setup_.placement.replicas.value_or(setup_.communicator.size()), setup_.communicator.size()),
-      layers_(
-          make_sequence<Scalar>(model, needs_images(model) ? input : Shape::dense(input.size()), setup_)) {
+      layers_(make_sequence<Scalar>(model.layers(), fitted_input(model, input), setup_)) {
     layers_->declare(layout_, "");
     store_ = std::make_unique<ParameterStore<Scalar>>(layout_);
     layers_->bind(*store_);

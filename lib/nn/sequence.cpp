@@ -1,4 +1,6 @@
 #include <lockstep/base/error.hpp>
+#include <lockstep/nn/activation.hpp>
+#include <lockstep/nn/batch_norm.hpp>
 #include <lockstep/nn/sequence.hpp>
 
 #include <algorithm>
@@ -17,6 +19,19 @@ Sequence<Scalar>::Sequence(std::vector<std::unique_ptr<Layer<Scalar>>> layers)
             throw UsageError("layer " + std::to_string(i) + " (" + layers_[i]->kind() + ") takes " +
                              layers_[i]->input_shape().to_string() + " but the layer before it gives " +
                              layers_[i - 1]->output_shape().to_string());
+    fuse_batch_norm_and_relu();
+}
+
+template <class Scalar>
+void Sequence<Scalar>::fuse_batch_norm_and_relu() {
+    // Not where the relu comes last: it then writes to memory of its own.
+    for (std::size_t i = 0; i + 2 < layers_.size(); ++i) {
+        auto* const norm = dynamic_cast<BatchNorm<Scalar>*>(layers_[i].get());
+        auto* const next = dynamic_cast<ActivationLayer<Scalar>*>(layers_[i + 1].get());
+        if (norm == nullptr || next == nullptr || next->activation() != ActivationKind::relu) continue;
+        norm->rectify_output();
+        next->leave_to_layer_before();
+    }
 }
 
 template <class Scalar>

@@ -13,10 +13,6 @@ template <class Scalar>
 struct Elementwise {
     /// result = left + right; result may be either.
     void (*add)(Scalar* result, const Scalar* left, const Scalar* right, Index count);
-    /// z = max(0, x); a NaN stays one. z may be x.
-    void (*rectify)(const Scalar* x, Scalar* z, Index count);
-    /// dx = dz if z is positive, else 0. dx may be dz.
-    void (*rectify_gradient)(const Scalar* z, const Scalar* dz, Scalar* dx, Index count);
     /// z[row][c] += bias[c]
     void (*add_to_rows)(Scalar* z, const Scalar* bias, Index rows, Index columns);
     /// sums[c] = Σ over rows, in order, of dz[row][c]

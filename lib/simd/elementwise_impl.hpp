@@ -13,17 +13,6 @@ void add(Scalar* result, const Scalar* left, const Scalar* right, Index count) {
 }
 
 template <class Scalar>
-void rectify(const Scalar* x, Scalar* z, Index count) {
-    // Written so that a NaN stays one: a diverged run must not look like dead units.
-    for (Index i = 0; i < count; ++i) z[i] = x[i] < 0 ? Scalar(0) : x[i];
-}
-
-template <class Scalar>
-void rectify_gradient(const Scalar* z, const Scalar* dz, Scalar* dx, Index count) {
-    for (Index i = 0; i < count; ++i) dx[i] = z[i] > 0 ? dz[i] : Scalar(0);
-}
-
-template <class Scalar>
 void add_to_rows(Scalar* z, const Scalar* bias, Index rows, Index columns) {
     for (Index row = 0; row < rows; ++row, z += columns)
         for (Index c = 0; c < columns; ++c) z[c] += bias[c];
@@ -44,12 +33,10 @@ namespace lockstep {
 // NOLINTBEGIN(misc-definitions-in-headers): one source for each set includes this
 template <>
 const Elementwise<float> Tables<Elementwise<float>>::LOCKSTEP_SET{
-    LOCKSTEP_SET::add<float>, LOCKSTEP_SET::rectify<float>, LOCKSTEP_SET::rectify_gradient<float>,
-    LOCKSTEP_SET::add_to_rows<float>, LOCKSTEP_SET::sum_rows<float>};
+    LOCKSTEP_SET::add<float>, LOCKSTEP_SET::add_to_rows<float>, LOCKSTEP_SET::sum_rows<float>};
 template <>
 const Elementwise<double> Tables<Elementwise<double>>::LOCKSTEP_SET{
-    LOCKSTEP_SET::add<double>, LOCKSTEP_SET::rectify<double>, LOCKSTEP_SET::rectify_gradient<double>,
-    LOCKSTEP_SET::add_to_rows<double>, LOCKSTEP_SET::sum_rows<double>};
+    LOCKSTEP_SET::add<double>, LOCKSTEP_SET::add_to_rows<double>, LOCKSTEP_SET::sum_rows<double>};
 // NOLINTEND(misc-definitions-in-headers)
 
 }  // namespace lockstep

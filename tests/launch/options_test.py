@@ -49,7 +49,7 @@ class Models(LauncherTest):
                             ("linear", "takes the number of outputs"), ("linear -10", "outputs must be"),
                             ("linear 99999999999999999999", "is not a number"), ("dropout nan, linear 10", "probability"),
                             ("residual { " * 5000, "nest more than"),
-                            ("batchnorm 5, linear 10", "no argument")):
+                            ("batchnorm 5, linear 10", "unknown setting '5'")):
             self.expect_error(["model", what], "train", "--model", model, ranks=[2])
 
     def test_a_last_layer_that_does_not_fit_the_classes(self):

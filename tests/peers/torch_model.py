@@ -69,6 +69,10 @@ def settings(arguments):
     return {key: int(value) for key, value in zip(arguments[::2], arguments[1::2])}
 
 
+ACTIVATIONS = {"relu": nn.ReLU, "leaky-relu": nn.LeakyReLU, "elu": nn.ELU, "silu": nn.SiLU, "tanh": nn.Tanh,
+               "sigmoid": nn.Sigmoid, "softplus": nn.Softplus, "identity": nn.Identity}
+
+
 def make_layer(layer, follower, channels, extent):
     """Returns the module; `extent` is (height, width) or None for dense samples."""
     kind, arguments, body = layer
@@ -82,7 +86,15 @@ def make_layer(layer, follower, channels, extent):
         pool = nn.MaxPool2d if kind == "maxpool" else nn.AvgPool2d
         return pool(size, more.get("stride", size[0]), more.get("pad", 0))
     if kind == "batchnorm":
-        return nn.BatchNorm2d(channels) if extent else nn.BatchNorm1d(channels)
+        own = dict(zip(arguments[::2], arguments[1::2]))
+        momentum = own.get("momentum", "0.1")
+        return (nn.BatchNorm2d if extent else nn.BatchNorm1d)(
+            channels, float(own.get("epsilon", 1e-5)), None if momentum == "cumulative" else float(momentum),
+            own.get("affine") != "false")
+    if kind in ACTIVATIONS:
+        return ACTIVATIONS[kind](*(float(argument) for argument in arguments))
+    if kind == "gelu":
+        return nn.GELU(approximate=arguments[0] if arguments else "none")
     if kind == "residual":
         inner, out_channels, out_extent = make_sequence(body, channels, extent)
         if (out_channels, out_extent) == (channels, extent):
@@ -96,7 +108,7 @@ def make_layer(layer, follower, channels, extent):
         return Linear(channels, int(arguments[0]))
     if kind == "dropout":
         return nn.Dropout(float(arguments[0]))
-    return {"relu": nn.ReLU, "flatten": nn.Flatten, "global-average-pool": GlobalAveragePool}[kind]()
+    return {"flatten": nn.Flatten, "global-average-pool": GlobalAveragePool}[kind]()
 
 
 def make_sequence(layers, channels, extent):

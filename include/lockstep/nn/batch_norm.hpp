@@ -4,9 +4,27 @@
 #include <lockstep/nn/layer.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
+#include <optional>
 #include <vector>
 
 namespace lockstep {
+
+/// What all batch norms of a network have in common.
+struct BatchNormSetup {
+    Communicator communicator;
+    ReplicaPlacement placement;
+    double epsilon = 1e-5;
+    std::optional<double> momentum = 0.1;  ///< std::nullopt: cumulative
+};
+
+/// What one batch norm has of its own; what is not set is as in the setup. In a model text `batchnorm epsilon
+/// 0.001 momentum 0.01 affine false`, or `momentum cumulative`.
+struct BatchNormSettings {
+    std::optional<double> epsilon = {};
+    std::optional<double> momentum = {};
+    bool cumulative = false;  ///< instead of a momentum
+    bool affine = true;       ///< without: γ = 1 and β = 0, and no parameters
+};
 
 template <class Scalar>
 class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
@@ -16,11 +34,17 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     using typename Layer<Scalar>::BackwardPass;
 
     /// Normalizes the channels of `shape` over the pixels of all samples of a statistics group. The running
-    /// averages are updated by the network's owner, for all layers at once.
+    /// averages are updated by the network's owner, for all layers at once. Without a name in the options it is
+    /// called by its place in the network.
     BatchNorm(Shape shape, const Communicator& communicator, BatchNormOptions options,
               ReplicaPlacement placement);
 
+    /// Gives max(0, z) instead of z, in the same pass: what a Sequence asks for where a relu follows. Before
+    /// declare.
+    void rectify_output() { options_.activation = Activation::relu; }
+
     std::string kind() const override { return "batchnorm"; }
+    /// Here the ranks make sure that they mean the same layer.
     void declare(ParameterLayout& layout, const std::string& prefix) override;
     void bind(ParameterStore<Scalar>& store) override;
     /// γ = 1 (or what set_initial_gamma says), β = 0, and running averages as before the first batch.
@@ -30,18 +54,24 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override { list.push_back(this); }
 
-    /// What γ starts from in initialize.
+    bool affine() const { return options_.affine; }
+    /// What γ starts from in initialize, where it is learned.
     void set_initial_gamma(Scalar value) { initial_gamma_ = value; }
 
-    SyncBatchNorm<Scalar>& norm() { return norm_; }
-    const SyncBatchNorm<Scalar>& norm() const { return norm_; }
+    /// After declare.
+    SyncBatchNorm<Scalar>& norm() { return *norm_; }
+    const SyncBatchNorm<Scalar>& norm() const { return *norm_; }
     /// The moments of the last forward.
     const BatchMoments& moments() const { return moments_; }
     /// "3." in a network: what precedes "running_mean" in names.
     const std::string& prefix() const { return prefix_; }
 
   private:
-    SyncBatchNorm<Scalar> norm_;
+    Communicator communicator_;
+    BatchNormOptions options_;
+    ReplicaPlacement placement_;
+    std::optional<SyncBatchNorm<Scalar>> norm_;  // from declare on
+    std::vector<Scalar> constants_;              // γ and β where they are not learned
     BatchMoments moments_;
     std::string prefix_;
     Scalar initial_gamma_ = 1;

@@ -32,7 +32,7 @@ struct StepContext {
 /// Called in backward with an offset from which on all gradients are complete; offsets never rise.
 using GradientsReady = std::function<void(Index offset)>;
 
-/// One layer. Instantiated for float and double.
+/// One layer. Instantiated for float and double. One of your own derives from it: see layer_registry.hpp.
 ///
 /// Training is forward, which records what backward needs; evaluation is infer, which is const, changes
 /// nothing and never communicates. Every span holds one tensor for each hosted replica, in order.
@@ -60,7 +60,7 @@ class LOCKSTEP_EXPORT Layer {
     const Shape& input_shape() const { return input_; }
     const Shape& output_shape() const { return output_; }
 
-    /// The word of the model text: "linear".
+    /// The word of the model text, for messages: "linear".
     virtual std::string kind() const = 0;
     /// Adds parameters and running averages, named `prefix`weight and so on.
     virtual void declare(ParameterLayout& layout, const std::string& prefix);

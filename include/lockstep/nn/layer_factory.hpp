@@ -1,22 +1,15 @@
-/// Makes layers from their description, fitting each to what the one before it gives.
+/// Makes layers from their description, by the makers that are registered, fitting each to what the one before
+/// it gives.
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/nn/batch_norm.hpp>
 #include <lockstep/nn/model_parser.hpp>
 #include <lockstep/nn/sequence.hpp>
-#include <lockstep/norm/sync_batch_norm.hpp>
 
 #include <memory>
 
 namespace lockstep {
-
-/// What all batch norms of a network have in common.
-struct BatchNormSetup {
-    Communicator communicator;
-    ReplicaPlacement placement;
-    double epsilon = 1e-5;
-    std::optional<double> momentum = 0.1;
-};
 
 /// Whether any layer needs to see images; otherwise the network takes its input as one flat vector.
 LOCKSTEP_EXPORT bool needs_images(const ModelDescription& model);

@@ -28,8 +28,10 @@ using ModelDescription = std::vector<LayerDescription>;
 /// whether a layer exists and fits is found when a network is built from the description.
 LOCKSTEP_EXPORT ModelDescription parse_model(std::string_view text);
 
-/// The text as it is always written: on one line, with one space where several or line breaks were. Two texts
-/// of the same model give the same one. Throws as parse_model does.
+/// The text as it is always written: on one line, with one space where several or line breaks were, and settings
+/// of a layer in one order ("batchnorm affine false epsilon 1e-3" is "batchnorm epsilon 0.001 affine false"). Two
+/// texts of the same model give the same one. Throws as parse_model does, and LayerError where a setting is wrong.
 LOCKSTEP_EXPORT std::string canonical_model(std::string_view text);
+LOCKSTEP_EXPORT std::string canonical_model(const ModelDescription& model);
 
 }  // namespace lockstep

@@ -4,7 +4,7 @@
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/nn/batch_norm.hpp>
-#include <lockstep/nn/layer_factory.hpp>
+#include <lockstep/nn/model.hpp>
 #include <lockstep/nn/parameters.hpp>
 #include <lockstep/nn/sequence.hpp>
 
@@ -20,9 +20,11 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT Network {
   public:
-    /// Fits the described layers to samples of the given shape (taken flat unless a layer needs images).
-    /// Throws UsageError where they do not fit.
-    Network(const ModelDescription& model, Shape input, BatchNormSetup setup);
+    /// Fits the layers to samples of the given shape (taken flat unless a layer takes images). Throws UsageError
+    /// where they do not fit.
+    Network(const Model& model, Shape input, BatchNormSetup setup);
+    /// For the samples that the model says it is for.
+    Network(const Model& model, BatchNormSetup setup);
 
     Network(const Network&) = delete;
     Network& operator=(const Network&) = delete;

@@ -18,7 +18,8 @@ class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
     using typename Layer<Scalar>::Outputs;
     using typename Layer<Scalar>::BackwardPass;
 
-    /// At least one layer; each takes the shape that the one before it gives.
+    /// At least one layer; each takes the shape that the one before it gives. A relu between a batch norm and
+    /// another layer becomes part of the batch norm's passes, with the same bits. Throws UsageError.
     explicit Sequence(std::vector<std::unique_ptr<Layer<Scalar>>> layers);
 
     std::size_t size() const { return layers_.size(); }
@@ -37,6 +38,7 @@ class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override;
 
   private:
+    void fuse_batch_norm_and_relu();
     /// Whether layer i writes its output over its input.
     bool overwrites_input(std::size_t i) const;
     void set_batches(Inputs x);

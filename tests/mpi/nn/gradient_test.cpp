@@ -42,6 +42,12 @@ TEST(Gradient, BatchNormOfOneReplicaOrMany) {
     expect_exact_gradients("batchnorm", Shape::dense(4), {3, 0, 4});
 }
 
+TEST(Gradient, BatchNormWithSettingsOfItsOwn) {
+    expect_exact_gradients("batchnorm affine false", Shape::dense(3), {5, 2});
+    expect_exact_gradients("linear 4, batchnorm affine false, relu, linear 2", Shape::dense(3), {3, 4});
+    expect_exact_gradients("batchnorm epsilon 0.5, batchnorm epsilon 0.01 affine false", image, {2, 1});
+}
+
 TEST(Gradient, BatchNormOfGroups) {
     expect_exact_gradients("batchnorm", Shape::dense(3), {3, 4, 2, 3}, 1);
     expect_exact_gradients("batchnorm", Shape::dense(3), {3, 1, 2, 4}, 2);
@@ -95,6 +101,7 @@ void expect_ready_offsets_to_fall_to_zero(const std::string& model, const Shape&
 
 TEST(Gradient, ReadyOffsetsFallToZeroAndCoverEveryParameter) {
     expect_ready_offsets_to_fall_to_zero("batchnorm, linear 7, relu, batchnorm, linear 3", Shape::dense(6));
+    expect_ready_offsets_to_fall_to_zero("linear 7, batchnorm affine false, gelu, linear 3", Shape::dense(6));
     expect_ready_offsets_to_fall_to_zero(
         "conv 3 3x3 pad 1, residual { conv 4 3x3 stride 2 pad 1, batchnorm, relu, conv 4 3x3 pad 1 }, relu, "
         "residual { batchnorm, conv 4 1x1 }, flatten, linear 3",

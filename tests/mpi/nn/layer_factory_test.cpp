@@ -43,7 +43,7 @@ TEST(LayerFactory, NamesTheLayerThatIsWrong) {
         {"conv 16", "layer 0 ('conv 16')"},
         {"conv 16 3y3", "'3y3' is not a number"},
         {"conv 16 0x3", "layer 0 ('conv 16 0x3')"},
-        {"conv 16 3x3 stride", "'stride' needs a number"},
+        {"conv 16 3x3 stride", "'stride' needs a value"},
         {"conv 16 3x3 dilation 2", "unknown setting 'dilation'"},
         {"conv 16 3x3 pad -1", "layer 0"},
         {"relu, conv 16 29x3", "layer 1 ('conv 16 29x3')"},
@@ -58,6 +58,23 @@ TEST(LayerFactory, NamesTheLayerThatIsWrong) {
         {"conv 4 3x3, residual { conv 4 3x3 pad 1, conv 4 40x40 }", "layer 1.body.1 ('conv 4 40x40')"},
         {"residual { conv 4 3x3 pad 1, global-average-pool, linear 7 }", "no error"},
         {"residual { conv 4 28x1 }", "no stride takes the shortcut"},
+        {"conv 4 3x3 pad 1 pad 1", "'pad' is said twice"},
+        {"linear 10, softmax", "layer 1 ('softmax'): softmax is no layer: the loss applies it"},
+        {"tanh 2", "it takes no argument"},
+        {"leaky-relu 0.1 0.2", "one number at most, as in 'leaky-relu 0.01'"},
+        {"leaky-relu -1", "must be at least 0"},
+        {"elu one", "'one' is not a number"},
+        {"gelu erf", "no argument, or 'tanh'"},
+        {"batchnorm eps 1", "unknown setting 'eps'; known are epsilon, momentum and affine"},
+        {"batchnorm epsilon", "'epsilon' needs a value"},
+        {"batchnorm epsilon 0", "epsilon must be a positive number, not 0"},
+        {"batchnorm epsilon inf", "epsilon must be a positive number, not inf"},
+        {"batchnorm momentum 1.5", "momentum must lie between 0 and 1"},
+        {"batchnorm momentum nan", "momentum must lie between 0 and 1"},
+        {"batchnorm momentum plain", "'plain' is not a number"},
+        {"batchnorm affine no", "'no' is neither true nor false"},
+        {"batchnorm affine true momentum 0.1 affine true", "'affine' is said twice"},
+        {"residual zero-gamma { conv 1 1x1, batchnorm affine false }", "the last of them with weights"},
     };
     for (const auto& [model, expected] : cases)
         EXPECT_NE(message_of(model).find(expected), std::string::npos)
@@ -65,8 +82,9 @@ TEST(LayerFactory, NamesTheLayerThatIsWrong) {
 }
 
 TEST(LayerFactory, ListsTheLayersThatExist) {
-    for (const std::string kind : {"avgpool", "batchnorm", "conv", "dropout", "flatten",
-                                   "global-average-pool", "linear", "maxpool", "relu", "residual"})
+    for (const std::string kind : {"avgpool", "batchnorm", "conv", "dropout", "elu", "flatten", "gelu",
+                                   "global-average-pool", "identity", "leaky-relu", "linear", "maxpool",
+                                   "relu", "residual", "sigmoid", "silu", "softplus", "tanh"})
         EXPECT_NE(message_of("perceptron 3").find(kind), std::string::npos);
 }
 
@@ -96,6 +114,29 @@ TEST(LayerFactory, NamesAndShapesParametersAsTorchDoes) {
     EXPECT_EQ(averages[1].name, "0.running_var");
     EXPECT_EQ(averages[3].name, "4.running_var");
     EXPECT_EQ(averages[3].shape, std::vector<Index>{300});
+}
+
+TEST(LayerFactory, GivesBatchNormsSettingsOfTheirOwn) {
+    const auto network = make_network(
+        "batchnorm, linear 4, batchnorm affine false momentum 0.01 epsilon 1e-3, batchnorm momentum "
+        "cumulative",
+        {5, 5, 1});
+    const auto options = [&](std::size_t i) { return network.batch_norms()[i]->norm().options(); };
+    EXPECT_EQ(options(0).epsilon, 1e-5);
+    EXPECT_EQ(options(0).momentum, 0.1);
+    EXPECT_TRUE(options(0).affine);
+    EXPECT_EQ(options(1).epsilon, 1e-3);
+    EXPECT_EQ(options(1).momentum, 0.01);
+    EXPECT_EQ(options(1).name, "2");
+    EXPECT_EQ(options(2).epsilon, 1e-5);
+    EXPECT_EQ(options(2).momentum, std::nullopt);
+    std::vector<std::string> names;
+    for (const ParameterInfo& info : network.layout().parameters()) names.push_back(info.name);
+    for (const ParameterInfo& info : network.layout().averages()) names.push_back(info.name);
+    // As torch.nn.BatchNorm1d(4, affine=False) has it.
+    EXPECT_EQ(names, (std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "3.weight",
+                                               "3.bias", "0.running_mean", "0.running_var", "2.running_mean",
+                                               "2.running_var", "3.running_mean", "3.running_var"}));
 }
 
 TEST(LayerFactory, PlacesParametersSideBySideOnCacheLines) {

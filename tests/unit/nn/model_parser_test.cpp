@@ -47,6 +47,26 @@ TEST(ModelParser, WritesWhatItHasRead) {
     }
 }
 
+TEST(ModelParser, WritesOneModelInOneWay) {
+    const std::pair<std::string, std::string> cases[] = {
+        {" linear  300,\n relu", "linear 300, relu"},
+        {"batchnorm affine false momentum 1e-2 epsilon 1e-3",
+         "batchnorm epsilon 0.001 momentum 0.01 affine false"},
+        {"batchnorm affine true", "batchnorm"},
+        {"batchnorm momentum cumulative", "batchnorm momentum cumulative"},
+        {"leaky-relu 0.010", "leaky-relu"},
+        {"leaky-relu .2, elu 1.0, elu 2", "leaky-relu 0.2, elu, elu 2"},
+        {"residual zero-gamma {batchnorm affine true,gelu  tanh}",
+         "residual zero-gamma { batchnorm, gelu tanh }"},
+        {"a-layer that nobody has registered", "a-layer that nobody has registered"},
+    };
+    for (const auto& [text, canonical] : cases) {
+        EXPECT_EQ(canonical_model(text), canonical);
+        EXPECT_EQ(canonical_model(canonical), canonical);
+    }
+    EXPECT_THROW(canonical_model("linear 3, batchnorm epsilon -1"), UsageError);
+}
+
 TEST(ModelParser, SaysWhereTheTextIsBroken) {
     for (const std::string text :
          {"", " ", ",", "relu,", ",relu", "relu,,relu", "residual {", "residual { }", "residual { relu",

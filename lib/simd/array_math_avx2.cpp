@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET avx2
+#include "array_math_impl.hpp"

@@ -1,0 +1,2 @@
+#define LOCKSTEP_SET portable
+#include "array_math_impl.hpp"
