@@ -39,14 +39,19 @@ TextForm<std::string> arrays_text() {
     return {"X[:Y]", read, std::identity()};
 }
 
+TextForm<bool> verify_text() {
+    return one_of<bool>({{"sample", false}, {"full", true}});
+}
+
 TextForm<Loss> loss_text() {
     return {"LOSS", [](const std::string& text) { return parse_loss(text); },
             [](const Loss& loss) { return loss ? loss->text() : ""; }};
 }
 
-void add_data_options(OptionTable& table, DatasetOptions& data, std::optional<InputKind>& input) {
+void add_data_options(OptionTable& table, DatasetOptions& data, std::optional<InputKind>& input,
+                      bool& verify_all_data) {
     table.group(data_group);
-    table.add("dataset", data.name, "digits (built in), mnist or cifar10");
+    table.add("dataset", data.name, "digits (built in), mnist, cifar10 or cifar100");
     table.add("data-dir", data.directory, absolute_path(), "folder of the data set's files",
               OptionRole::place);
     table.add("train-samples", data.train_samples, "use only the first N training samples");
@@ -62,6 +67,12 @@ void add_data_options(OptionTable& table, DatasetOptions& data, std::optional<In
               OptionRole::place);
     table.add("test-data", data.test_data, arrays_text(), "the same for testing", OptionRole::place);
     table.add("test-split", data.test_split, "set aside this share of the data for testing, by the seed");
+    table
+        .add("verify-data", verify_all_data, verify_text(),
+             "how much of the inputs ranks and resumed runs compare by hash: sample (all up to 1 GB, a fixed "
+             "part of more) "
+             "or full")
+        .kept_at_default = false;
     table.add("channels-first", data.channels_first, "images of the arrays are N×c×h×w, not N×h×w×c")
         .kept_at_default = false;
 }
@@ -184,7 +195,7 @@ void read_run_file(const std::filesystem::path& folder, OptionTable& table) {
 void add_options(OptionTable& table, RunOptions& run) {
     table.group(network_group);
     table.add("model", run.trainer.model, model_text(), "layers in order");
-    add_data_options(table, run.data, run.trainer.input);
+    add_data_options(table, run.data, run.trainer.input, run.trainer.verify_all_data);
     add_batch_norm_options(table, run.trainer);
     add_training_options(table, run.trainer);
     add_weights_options(table, run);

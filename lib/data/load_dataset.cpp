@@ -48,8 +48,9 @@ ImagesPair read_by_name(const DatasetOptions& options) {
     if (options.name == "digits") return default_digits(options);
     if (options.name == "mnist") return read_mnist(needed_directory(options));
     if (options.name == "cifar10") return read_cifar10(needed_directory(options));
+    if (options.name == "cifar100") return read_cifar100(needed_directory(options));
     throw UsageError("unknown data set '" + options.name +
-                     "'; choose one of digits, mnist and cifar10, or name arrays "
+                     "'; choose one of digits, mnist, cifar10 and cifar100, or name arrays "
                      "of your own (data)");
 }
 

@@ -30,6 +30,7 @@ const OptimizerLoops<Scalar>& loops() {
 void OptimizerOptions::validate() const {
     require(weight_decay >= 0 && std::isfinite(weight_decay), "weight-decay", "finite and not negative",
             weight_decay);
+    if (rule) return;
     if (kind == OptimizerKind::sgd) {
         require(is_fraction(momentum), "momentum", "in [0, 1)", momentum);
         if (nesterov && momentum == 0) {
@@ -70,8 +71,13 @@ Optimizer<Scalar>::Optimizer(const OptimizerOptions& options, Index parameters,
     options_.validate();
     if (parameters < 0) throw UsageError("an optimizer cannot have a negative number of parameters");
     const auto length = static_cast<std::size_t>(parameters);
-    if (options_.kind == OptimizerKind::adamw || options_.momentum != 0) first_.assign(length, Scalar(0));
-    if (options_.kind == OptimizerKind::adamw) second_.assign(length, Scalar(0));
+    if (options_.rule) {
+        own_names_ = options_.rule->state_names();
+        own_state_.assign(own_names_.size(), AlignedVector<Scalar>(length, Scalar(0)));
+    } else {
+        if (options_.kind == OptimizerKind::adamw || options_.momentum != 0) first_.assign(length, Scalar(0));
+        if (options_.kind == OptimizerKind::adamw) second_.assign(length, Scalar(0));
+    }
 
     if (options_.decay == WeightDecayScope::all) {
         add_segment(0, size_, options_.weight_decay);
@@ -107,7 +113,9 @@ void Optimizer<Scalar>::step(std::span<Scalar> parameters, std::span<const Scala
     }
     ++step_count_;
     for (const Segment& segment : segments_) {
-        if (options_.kind == OptimizerKind::adamw) {
+        if (options_.rule) {
+            step_by_rule(segment, parameters.data(), gradients.data(), learning_rate);
+        } else if (options_.kind == OptimizerKind::adamw) {
             step_adamw(segment, parameters.data(), gradients.data(), learning_rate);
         } else if (options_.momentum != 0) {
             step_momentum(segment, parameters.data(), gradients.data(), learning_rate);
@@ -157,7 +165,28 @@ void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, c
 }
 
 template <class Scalar>
+void Optimizer<Scalar>::step_by_rule(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                                     double learning_rate) {
+    const auto begin = static_cast<std::size_t>(segment.begin);
+    const auto count = static_cast<std::size_t>(segment.end - segment.begin);
+    std::vector<std::span<Scalar>> state;
+    for (AlignedVector<Scalar>& array : own_state_)
+        state.push_back(std::span<Scalar>(array).subspan(begin, count));
+    options_.rule->step(UpdatePass<Scalar>{.parameters = {parameters + begin, count},
+                                           .gradients = {gradients + begin, count},
+                                           .state = state,
+                                           .step = step_count_,
+                                           .learning_rate = learning_rate,
+                                           .weight_decay = segment.weight_decay});
+}
+
+template <class Scalar>
 std::vector<typename Optimizer<Scalar>::State> Optimizer<Scalar>::state() {
+    if (options_.rule) {
+        std::vector<State> all;
+        for (std::size_t i = 0; i < own_state_.size(); ++i) all.push_back({own_names_[i], own_state_[i]});
+        return all;
+    }
     if (options_.kind == OptimizerKind::adamw) return {{"exp_avg", first_}, {"exp_avg_sq", second_}};
     if (options_.momentum != 0) return {{"momentum_buffer", first_}};
     return {};

@@ -11,8 +11,10 @@ std::string yes_or_no(bool value) {
 }
 
 void add(Settings& all, const OptimizerOptions& options) {
-    all.emplace_back("optimizer", to_string(options.kind));
-    if (options.kind == OptimizerKind::sgd) {
+    all.emplace_back("optimizer", options.rule ? options.rule->text() : to_string(options.kind));
+    if (options.rule) {
+        // Its text says it all.
+    } else if (options.kind == OptimizerKind::sgd) {
         all.emplace_back("momentum", shortest_text(options.momentum));
         all.emplace_back("nesterov", yes_or_no(options.nesterov));
     } else {

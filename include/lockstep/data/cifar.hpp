@@ -1,8 +1,8 @@
-/// CIFAR-10 in its binary version (www.cs.toronto.edu/~kriz/cifar.html): 32 × 32 colour images in ten
-/// classes.
+/// CIFAR-10 and CIFAR-100 in their binary versions (www.cs.toronto.edu/~kriz/cifar.html): 32 × 32 colour images
+/// in 10 or 100 classes.
 ///
-/// A file is a row of records of 3073 bytes: the label, then 1024 red, 1024 green and 1024 blue values, each
-/// row by row.
+/// A file is a row of records: the label, then 1024 red, 1024 green and 1024 blue values, each row by row. Records
+/// of CIFAR-100 begin with the label of the superclass, which is not used.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -17,5 +17,8 @@ namespace lockstep {
 /// file may hold any number of images from one on. Throws FileError, which names the file, what it holds and
 /// what it should hold, if anything is wrong.
 LOCKSTEP_EXPORT ImagesPair read_cifar10(const std::filesystem::path& directory);
+
+/// The same from train.bin and test.bin, in the directory or its sub-folder cifar-100-binary.
+LOCKSTEP_EXPORT ImagesPair read_cifar100(const std::filesystem::path& directory);
 
 }  // namespace lockstep

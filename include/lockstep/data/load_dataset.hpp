@@ -21,7 +21,7 @@ struct ImagesPair {
 };
 
 struct DatasetOptions {
-    std::string name = "digits";           ///< digits, mnist or cifar10
+    std::string name = "digits";           ///< digits, mnist, cifar10 or cifar100
     std::filesystem::path directory = {};  ///< where the files are; digits needs none
     /// Arrays in files instead, for training and for testing: see open_dataset. Empty: none.
     std::string data = {};

@@ -16,7 +16,9 @@
 #include <lockstep/base/shape.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +30,32 @@ enum class OptimizerKind { sgd, adamw };
 /// only.
 enum class WeightDecayScope { all, weights };
 
+/// What an update rule sees of a step.
+template <class Scalar>
+struct UpdatePass {
+    std::span<Scalar> parameters;
+    std::span<const Scalar> gradients;         ///< as many
+    std::span<const std::span<Scalar>> state;  ///< as many each, one for each of state_names; zeros at first
+    std::int64_t step = 1;                     ///< 1, 2, …
+    double learning_rate = 0;
+    double weight_decay = 0;
+};
+
+/// A rule of one's own by which gradients become new parameters. It must treat every element by itself, in a fixed
+/// order of operations: then the result does not depend on who computes it.
+class LOCKSTEP_EXPORT UpdateRule {
+  public:
+    virtual ~UpdateRule() = default;
+
+    /// Name and options: what ranks compare and checkpoints store.
+    virtual std::string text() const = 0;
+    /// Arrays that it remembers, as long as the parameters; checkpoints hold them under these names.
+    virtual std::vector<std::string> state_names() const { return {}; }
+    /// Updates the parameters and the state in place. Called for stretches of one weight decay.
+    virtual void step(const UpdatePass<float>& pass) const = 0;
+    virtual void step(const UpdatePass<double>& pass) const = 0;
+};
+
 struct LOCKSTEP_EXPORT OptimizerOptions {
     OptimizerKind kind = OptimizerKind::sgd;
     double momentum = 0.9;  ///< sgd only, in [0, 1)
@@ -37,6 +65,8 @@ struct LOCKSTEP_EXPORT OptimizerOptions {
     double beta1 = 0.9;     ///< adamw only, in [0, 1)
     double beta2 = 0.999;   ///< adamw only, in [0, 1)
     double epsilon = 1e-8;  ///< adamw only, positive
+    std::shared_ptr<const UpdateRule> rule =
+        nullptr;  ///< instead of a kind; learning rate and weight decay still count
 
     /// Throws UsageError, naming the option, where a value makes no sense.
     void validate() const;
@@ -97,12 +127,16 @@ class LOCKSTEP_EXPORT Optimizer {
                        double learning_rate);
     void step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients,
                     double learning_rate);
+    void step_by_rule(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                      double learning_rate);
 
     OptimizerOptions options_;
     Index size_;
     std::vector<Segment> segments_;
     AlignedVector<Scalar> first_;   // momentum buffer, or the average of g
     AlignedVector<Scalar> second_;  // the average of g²
+    std::vector<std::string> own_names_;
+    std::vector<AlignedVector<Scalar>> own_state_;  // of options_.rule
     std::int64_t step_count_ = 0;
 };
 

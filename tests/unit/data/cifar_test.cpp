@@ -110,5 +110,33 @@ TEST_F(Cifar, LabelAboveNineIsAnError) {
     expect_failure({"data_batch_4.bin", "image 0 is 10", "0 to 9"});
 }
 
+TEST_F(Cifar, OfAHundredClassesHasTwoLabelsOfWhichTheSecondCounts) {
+    const std::filesystem::path below = folder_.path() / "cifar-100-binary";
+    std::filesystem::create_directory(below);
+    const auto with_superclass = [](std::uint8_t superclass, std::uint8_t label) {
+        Bytes bytes = record(label, 1);
+        bytes.insert(bytes.begin(), superclass);
+        return bytes;
+    };
+    Bytes train = with_superclass(3, 99);
+    const Bytes second = with_superclass(19, 0);
+    train.insert(train.end(), second.begin(), second.end());
+    test::write_plain(below / "train.bin", train);
+    test::write_plain(below / "test.bin", with_superclass(255, 42));
+    const ImagesPair pair = read_cifar100(folder_.path());
+    EXPECT_EQ(pair.train.classes, 100);
+    EXPECT_EQ(pair.train.labels, (std::vector<std::uint8_t>{99, 0}));
+    EXPECT_EQ(pair.test.labels, (std::vector<std::uint8_t>{42}));
+    EXPECT_EQ(pair.test.title, "cifar100");
+    const Bytes plain = record(0, 1);
+    EXPECT_EQ(pair.train.pixels[3], plain[2]) << "the second pixel's red";
+
+    test::write_plain(below / "test.bin", with_superclass(0, 100));
+    expect_error<FileError>([&] { read_cifar100(folder_.path()); },
+                            {"test.bin", "is 100", "0 to 99", "CIFAR-100"});
+    test::write_plain(below / "test.bin", record(0, 1));
+    expect_error<FileError>([&] { read_cifar100(folder_.path()); }, {"test.bin", "3074", "CIFAR-100"});
+}
+
 }  // namespace
 }  // namespace lockstep

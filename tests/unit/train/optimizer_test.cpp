@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -187,6 +188,47 @@ TEST(Optimizer, NamesSurviveBothWays) {
     }
     EXPECT_THROW(parse_optimizer_kind("adam"), UsageError);
     EXPECT_THROW(parse_weight_decay_scope(""), UsageError);
+}
+
+/// Momentum as torch.optim.SGD has it, written as a rule of one's own.
+class OwnMomentum final : public UpdateRule {
+  public:
+    std::string text() const override { return "own momentum"; }
+    std::vector<std::string> state_names() const override { return {"velocity"}; }
+    void step(const UpdatePass<float>& pass) const override { any(pass); }
+    void step(const UpdatePass<double>& pass) const override { any(pass); }
+
+  private:
+    template <class Scalar>
+    static void any(const UpdatePass<Scalar>& pass) {
+        for (std::size_t i = 0; i < pass.parameters.size(); ++i) {
+            Scalar& velocity = pass.state[0][i];
+            const Scalar gradient =
+                pass.gradients[i] + static_cast<Scalar>(pass.weight_decay) * pass.parameters[i];
+            velocity = Scalar(0.5) * velocity + gradient;
+            pass.parameters[i] -= static_cast<Scalar>(pass.learning_rate) * velocity;
+        }
+    }
+};
+
+TEST(OwnRule, IsAppliedWithItsStateAndTheWeightDecayOfEachStretch) {
+    const OptimizerOptions built_in{.momentum = 0.5, .weight_decay = 0.1, .decay = WeightDecayScope::weights};
+    OptimizerOptions own = built_in;
+    own.rule = std::make_shared<OwnMomentum>();
+    const Index size = std::ssize(test::reference_start);
+    Optimizer<double> expected(built_in, size, weights), optimizer(own, size, weights),
+        continued(own, size, weights);
+    auto values = start_values<double>(), own_values = values;
+    run_steps(expected, values, 0, 10);
+    run_steps(optimizer, own_values, 0, 6);
+
+    // What a checkpoint keeps is enough to go on.
+    ASSERT_EQ(optimizer.state().size(), 1U);
+    EXPECT_EQ(optimizer.state()[0].name, "velocity");
+    std::ranges::copy(optimizer.state()[0].values, continued.state()[0].values.begin());
+    continued.set_step_count(optimizer.step_count());
+    run_steps(continued, own_values, 6, 10);
+    for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(own_values[i], values[i], 1e-14);
 }
 
 }  // namespace
