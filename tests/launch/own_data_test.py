@@ -2,13 +2,17 @@
 import gzip
 import os
 import pathlib
+import pty
 import re
 import signal
 import struct
+import subprocess
+import time
 import unittest
 
 from arrays import npy_bytes, read_npy, write_classes, write_hdf5, write_npy, write_values
-from launcher import RANKS, LauncherTest, rank_processes, read_metadata, read_metrics, start, wait_for
+from launcher import (RANKS, TIME_FACTOR, LauncherTest, command_line, rank_processes, read_metadata, read_metrics,
+                      start, wait_for)
 
 MODEL = ["--model", "batchnorm, linear 16, tanh, batchnorm, linear 3"]
 VALUES_MODEL = ["--model", "batchnorm, linear 64, gelu, batchnorm, linear 2"]
@@ -182,6 +186,41 @@ class WhatARunKeeps(OwnData):
             result = self.succeed(n, "train", "--resume", "--output", "run")
             self.assertIn("resumed after epoch", result.out)
             self.assertEqual(result.fingerprint, whole.fingerprint)
+
+
+class Large(OwnData):
+    def rows_without_room(self, name, kind, shape, size):
+        path = self.folder / name
+        path.write_bytes(npy_bytes(kind, shape, b""))
+        os.truncate(path, path.stat().st_size + size)
+        if path.stat().st_blocks * 512 > 1 << 20:
+            self.skipTest("the file system has no sparse files")
+
+    def test_forty_gigabytes_begin_at_once_and_take_no_memory_of_ones_own(self):
+        samples = 10_000_000
+        self.rows_without_room("x.npy", "<f4", (samples, 1000), 4000 * samples)
+        self.rows_without_room("y.npy", "|u1", (samples,), samples)
+        ours, theirs = pty.openpty()
+        begin = time.monotonic()
+        process = subprocess.Popen(
+            command_line(2, "train", "--data", "x.npy:y.npy", "--classes", "3", *MODEL, *SMALL, "--output", "run"),
+            cwd=self.folder, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+        os.close(theirs)
+        shown, first = "", None
+        while not (found := re.findall(r"step (\d+)/312500 ", shown)) or int(found[-1]) < 200:
+            shown += os.read(ours, 4096).decode()
+            if first is None and "step " in shown:
+                first = time.monotonic() - begin
+        pids = rank_processes(process).values()
+        statuses = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in pids]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+        os.close(ours)
+        self.assertEqual(len(statuses), 2)
+        for status in statuses:
+            self.assertLess(int(re.search(r"RssAnon:\s+(\d+) kB", status).group(1)), 150 * 1024 * TIME_FACTOR)
+        self.assertLess(first, 10 * TIME_FACTOR)
 
 
 def read_idx(path):
