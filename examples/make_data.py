@@ -4,8 +4,8 @@
     python3 examples/make_data.py [FOLDER]
 
 train.npy, labels.npy (and test.npy, test_labels.npy): 12 inputs, 3 classes. weather.h5 with /x and /y: 12 inputs, 2 values
-to predict. new.npy: inputs of the latter kind whose values are not known. Needs NumPy; h5py for weather.h5 (without it
-the same arrays are written as weather_x.npy and weather_y.npy).
+to predict. new.npy: inputs of the latter kind whose values are not known. Needs NumPy, and h5py for weather.h5 (without it
+the same arrays become weather_x.npy and weather_y.npy).
 """
 import pathlib
 import sys
@@ -14,7 +14,7 @@ import numpy as np
 
 
 def classes(random, samples):
-    """Three noisy, curved clouds in 12 dimensions of very different scales."""
+    """Three noisy, curved clouds that overlap, in 12 dimensions of very different scales."""
     labels = random.integers(0, 3, samples)
     angle = 2 * np.pi * labels / 3 + random.normal(0, 0.35, samples)
     inputs = random.normal(0, 1, (samples, 12))
@@ -26,7 +26,7 @@ def classes(random, samples):
 
 
 def weather(random, samples):
-    """Pressure, temperatures and so on of 12 stations, and two values that hang on them."""
+    """The pressure at 12 stations, and two values that depend on it, but for a little noise."""
     inputs = random.normal(0, 1, (samples, 12))
     values = np.stack([3 * inputs[:, 0] - 2 * inputs[:, 1] + np.sin(inputs[:, 2]),
                        inputs[:, 3] * inputs[:, 4] + inputs[:, 5]], axis=1)
@@ -48,7 +48,7 @@ def main():
     try:
         import h5py
     except ImportError:
-        print("no h5py here: weather_x.npy and weather_y.npy instead of weather.h5")
+        print("no h5py here: --data weather_x.npy:weather_y.npy takes the place of weather.h5:/x:/y")
         np.save(folder / "weather_x.npy", x)
         np.save(folder / "weather_y.npy", y)
     else:

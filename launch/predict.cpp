@@ -15,7 +15,6 @@
 #include <mpi.h>
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 namespace lockstep::launch {
@@ -59,16 +58,8 @@ Link link_of(const ModelSignature& signature) {
 }
 
 void apply(Link link, std::span<float> outputs) {
-    if (link == Link::softmax) {
-        const double largest = *std::ranges::max_element(outputs);
-        double total = 0;
-        for (const float output : outputs) total += std::exp(static_cast<double>(output) - largest);
-        for (float& output : outputs)
-            output = static_cast<float>(std::exp(static_cast<double>(output) - largest) / total);
-    } else if (link == Link::sigmoid) {
-        for (float& output : outputs)
-            output = static_cast<float>(1 / (1 + std::exp(-static_cast<double>(output))));
-    }
+    if (link == Link::softmax) softmax(outputs);
+    if (link == Link::sigmoid) sigmoid(outputs);
 }
 
 /// "predictions.h5" and "/predictions", or what stands behind the colon.

@@ -1,3 +1,5 @@
+#include "../simd/math.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/nn/loss.hpp>
@@ -44,18 +46,18 @@ class CrossEntropy final : public LossFunction {
         const double largest = *std::ranges::max_element(outputs);
         double total = 0;
         for (std::size_t k = 0; k < outputs.size(); ++k) {
-            const double exponential = std::exp(outputs[k] - largest);
+            const double exponential = exp_of(outputs[k] - largest);
             if (!gradient.empty()) gradient[k] = exponential;
             total += exponential;
         }
         const double uniform = smoothing_ / static_cast<double>(outputs.size());
         for (std::size_t k = 0; k < gradient.size(); ++k)
             gradient[k] = gradient[k] / total - (k == label ? 1 - smoothing_ : 0) - uniform;
-        double loss = std::log(total) - (outputs[label] - largest);
+        double loss = log_of(total) - (outputs[label] - largest);
         if (smoothing_ > 0) {
             double mean = 0;
             for (const double output : outputs) mean += output - largest;
-            loss = (1 - smoothing_) * loss + smoothing_ * std::log(total) - uniform * mean;
+            loss = (1 - smoothing_) * loss + smoothing_ * log_of(total) - uniform * mean;
         }
         return loss;
     }
@@ -150,9 +152,8 @@ class BinaryCrossEntropy final : public PerValue {
 
   private:
     Part one(double output, double target) const override {
-        const double small = std::exp(-std::abs(output));  // at most 1: nothing overflows
-        const double probability = output >= 0 ? 1 / (1 + small) : small / (1 + small);
-        return {std::max(output, 0.0) - output * target + std::log1p(small), probability - target};
+        const double small = exp_of(-std::abs(output));  // at most 1: nothing overflows
+        return {std::max(output, 0.0) - output * target + log1p_of(small), sigmoid_of(output) - target};
     }
 };
 
@@ -193,6 +194,18 @@ Loss binary_cross_entropy() {
 }
 Loss own_loss(std::string name, LossCallable value) {
     return std::make_shared<OwnLoss>(std::move(name), std::move(value));
+}
+
+void softmax(std::span<float> outputs) {
+    const double largest = *std::ranges::max_element(outputs);
+    double total = 0;
+    for (const float output : outputs) total += exp_of(static_cast<double>(output) - largest);
+    for (float& output : outputs)
+        output = static_cast<float>(exp_of(static_cast<double>(output) - largest) / total);
+}
+
+void sigmoid(std::span<float> outputs) {
+    for (float& output : outputs) output = static_cast<float>(sigmoid_of(static_cast<double>(output)));
 }
 
 Loss parse_loss(std::string_view text) {

@@ -61,6 +61,10 @@ LOCKSTEP_EXPORT Loss parse_loss(std::string_view text);
 /// What is taken where no loss is given: cross-entropy for classes, mse for values.
 LOCKSTEP_EXPORT Loss default_loss(const Target& target);
 
+/// From logits to the probabilities of classes, or of labels, of one sample, in place.
+LOCKSTEP_EXPORT void softmax(std::span<float> outputs);
+LOCKSTEP_EXPORT void sigmoid(std::span<float> outputs);
+
 /// Applies a loss to batches. Allocates on construction only. Instantiated for float and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT BatchLoss {

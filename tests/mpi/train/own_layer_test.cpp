@@ -25,7 +25,7 @@ TrainerOptions own_options(const char* mode) {
 }
 
 TEST(OwnLayers, TrainWithTheSameBitsOnAnyNumberOfRanks) {
-    const Dataset data = noisy_columns(67);
+    const Images data = noisy_columns(67);
     for (const char* mode : {"local", "group:2", "sync"}) {
         SCOPED_TRACE(mode);
         const auto alone = train<float>(own_options(mode), data, Communicator::self());
@@ -37,7 +37,7 @@ TEST(OwnLayers, TrainWithTheSameBitsOnAnyNumberOfRanks) {
 }
 
 TEST(OwnLayers, ComeBackFromACheckpoint) {
-    const Dataset data = noisy_columns(67);
+    const Images data = noisy_columns(67);
     const TrainerOptions options = own_options("sync");
     const ScratchFolder folder;
     Trainer<float> trainer(options, data, Communicator::self());
