@@ -115,8 +115,9 @@ TEST(RunOptions, EveryKeptOptionIsWrittenAsItWasRead) {
 }
 
 TEST(RunOptions, TheLibraryComparesWhatBitsDependOn) {
-    // A constant rate does not ask for the number of epochs; initial weights are compared as such.
-    const std::set<std::string> elsewhere = {"epochs", "init-partial"};
+    // A constant rate does not ask for the number of epochs; initial weights are compared as such, and label
+    // smoothing as part of the loss.
+    const std::set<std::string> elsewhere = {"epochs", "init-partial", "label-smoothing"};
     const Settings before = library_settings(RunOptions());
     for (const Option& option : kept_options()) {
         if (elsewhere.contains(option.name)) continue;
