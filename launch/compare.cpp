@@ -282,7 +282,8 @@ void compare_command(const std::vector<std::string>& arguments) {
     check_agreement(communicator, "the study", common);
     const bool standardizes = options.run.trainer.input == InputKind::standardized;
     StudyRun(options, data,
-             {survey(*data.train, communicator, {.moments = standardizes}), survey(*data.test, communicator)},
+             {survey(*data.train, communicator, {.moments = standardizes, .labels = has_labels(options.run)}),
+              survey(*data.test, communicator, {.labels = has_labels(options.run)})},
              communicator)
         .run();
 }

@@ -41,6 +41,7 @@ class FileAgainstOptions {
     FileAgainstOptions(const SafetensorsFile& file, const OptionTable& table)
         : path_(file.path().string()), table_(table) {}
 
+    const std::string& path() const { return path_; }
     /// Whether the option stands on the command line or in the configuration.
     bool given(const std::string& option) const { return table_.given(option); }
     /// Throws if the option was given and is something else than in the file.
@@ -69,7 +70,12 @@ void take_over(const ModelSignature& signature, const FileAgainstOptions& agains
     if (signature.target.classes > 0) options.data.classes = signature.target.classes;
     // A model may be tried on other data than its own, but nobody means the default data set.
     const bool arrays = !options.data.data.empty() || !options.data.test_data.empty();
-    if (!against.given("dataset") && !arrays) options.data.name = signature.dataset;
+    if (!against.given("dataset") && !arrays) {
+        if (!is_dataset_name(signature.dataset))
+            throw UsageError(against.path() + ": its model was trained on " + signature.dataset +
+                             ": name the arrays to evaluate it on with --test-data");
+        options.data.name = signature.dataset;
+    }
     options.data.targets = signature.target.classes > 0 ? TargetKind::classes : TargetKind::values;
 }
 

@@ -160,11 +160,15 @@ void complete(RunOptions& run, const OptionTable& table) {
                              run.trainer.loss->text());
         run.trainer.loss = cross_entropy(run.label_smoothing);
     }
+    DatasetOptions& data = run.data;
+    if (!data.data.empty() && table.given("dataset"))
+        throw UsageError("data: there is the dataset " + data.name + ", too; give one of the two");
+    if (!data.data.empty() || !data.test_data.empty()) data.name.clear();
     // Whole numbers may be classes or values: the loss knows.
     if (run.trainer.loss)
-        run.data.targets =
+        data.targets =
             run.trainer.loss->text().starts_with("cross-entropy") ? TargetKind::classes : TargetKind::values;
-    run.data.split_seed = run.trainer.seed;
+    data.split_seed = run.trainer.seed;
 }
 
 /// What no option can know by itself.
@@ -172,10 +176,11 @@ void check(const RunOptions& run) {
     if (run.init_partial && run.init_from.empty())
         throw UsageError("init-partial: there is nothing to take; name the weights with --init-from");
     const DatasetOptions& data = run.data;
-    if (!data.data.empty() && data.name != DatasetOptions().name)
-        throw UsageError("data: there is the dataset " + data.name + ", too; give one of the two");
     if (data.test_split && data.data.empty())
         throw UsageError("test-split: it is for arrays of your own, which --data names");
+    if (data.test_split && !(*data.test_split > 0 && *data.test_split < 1))
+        throw UsageError("test-split: it is a share of the data, between 0 and 1, not " +
+                         shortest_text(*data.test_split));
     if (data.test_split && !data.test_data.empty())
         throw UsageError("test-split: there are test-data, too; give one of the two");
     if (run.checkpoint_every < 1) throw UsageError("checkpoint-every must be at least 1 epoch");
@@ -213,6 +218,14 @@ void read_arguments(const std::vector<std::string>& arguments, OptionTable& tabl
     }
     complete(run, table);
     check(run);
+}
+
+bool has_labels(const RunOptions& run) {
+    return run.trainer.loss && run.trainer.loss->labels();
+}
+
+std::string data_title(const DatasetOptions& data) {
+    return data.name.empty() ? "own-data" : data.name;
 }
 
 std::string configuration_text(const Settings& settings) {

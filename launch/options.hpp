@@ -54,6 +54,11 @@ OptionTable table_of(Options& options) {
 /// UsageError or FileError, naming the option.
 void read_arguments(const std::vector<std::string>& arguments, OptionTable& table, RunOptions& run);
 
+/// Whether the loss that was asked for takes target values for labels.
+bool has_labels(const RunOptions& run);
+/// What a fresh folder is named after: the data set, or that the data are one's own.
+std::string data_title(const DatasetOptions& data);
+
 /// What is wrong with a folder that nothing has begun in, after its name.
 inline constexpr const char* no_run_to_resume =
     "there is nothing to resume: check the name of the folder, or begin without --resume";

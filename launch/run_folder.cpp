@@ -87,7 +87,7 @@ bool goes_beyond(const fs::path& metrics, Index complete_epochs) {
 }
 
 std::string fresh_name(const RunOptions& options) {
-    std::string name = options.data.name + "-" + options.trainer.batch_norm.to_string();
+    std::string name = data_title(options.data) + "-" + options.trainer.batch_norm.to_string();
     std::ranges::replace(name, ':', '-');
     return name;
 }

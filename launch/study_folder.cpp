@@ -62,7 +62,7 @@ void StudyFolder::check() const {
 }
 
 void StudyFolder::begin() {
-    if (path_.empty()) path_ = make_fresh_folder("study-" + options_.run.data.name);
+    if (path_.empty()) path_ = make_fresh_folder("study-" + data_title(options_.run.data));
     make_folder(path_);
     if (!lock_) {
         lock_.emplace(path_);

@@ -47,6 +47,7 @@ void complete(StudyOptions& study) {
             throw UsageError("batch-sizes: " + std::to_string(size) +
                              " does not divide the global batch of " + std::to_string(study.global_batch) +
                              "; see --global-batch");
+    study.run.data.split_seed = DatasetOptions().split_seed;  // the seeds are those of the runs
     check_positive("latency", study.latency_seconds);
     check_positive("bandwidth", study.bandwidth_bytes_per_second);
 }

@@ -187,7 +187,8 @@ void train_command(const std::vector<std::string>& arguments) {
     auto common = common_settings(options);
     common.emplace_back("test data", data.test ? outline(*data.test) : "none");
     check_agreement(communicator, "the run", common);
-    const std::string test_data = data.test ? survey(*data.test, communicator).description : "none";
+    const std::string test_data =
+        data.test ? survey(*data.test, communicator, {.labels = has_labels(options)}).description : "none";
     Run(options, data, test_data, communicator).train();
 }
 

@@ -66,6 +66,11 @@ ArrayDataset::ArrayDataset(std::string name, std::shared_ptr<const Array> inputs
         throw FileError(targets_->describe() + ", but " + inputs_->describe() +
                         ": inputs and targets must be of one length");
     if (!are_classes(*targets_, options.targets)) {
+        if (options.classes)
+            throw UsageError("classes is " + std::to_string(*options.classes) + ", but " +
+                             targets_->describe() +
+                             " are values to predict: leave it out, or choose loss "
+                             "cross-entropy");
         target_.values = targets_->row_size();
         return;
     }

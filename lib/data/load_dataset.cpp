@@ -100,6 +100,10 @@ DatasetPair load_images(const DatasetOptions& options) {
 
 }  // namespace
 
+bool is_dataset_name(const std::string& name) {
+    return name == "digits" || name == "mnist" || name == "cifar10";
+}
+
 DatasetPair load_dataset(const DatasetOptions& options) {
     check_limit(options.train_samples, "train-samples");
     check_limit(options.test_samples, "test-samples");

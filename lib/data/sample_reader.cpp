@@ -38,6 +38,15 @@ void check_target(const Dataset& data, Index sample, const double* values) {
     }
 }
 
+void check_labels(const Dataset& data, Index sample, const double* values) {
+    for (Index i = 0; i < data.target().values; ++i)
+        if (!(values[i] >= 0 && values[i] <= 1))
+            throw UsageError("data set " + data.name() + ": the target of sample " + std::to_string(sample) +
+                             " is " + shortest_text(values[i]) + " at value " + std::to_string(i) +
+                             ", where labels are 0 (off), 1 (on) or between; for other values choose a loss "
+                             "such as mse");
+}
+
 template <class Scalar>
 SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& transform,
                                    const Augmentation* augmentation)

@@ -74,9 +74,10 @@ class PerValue : public LossFunction {
             throw UsageError("loss " + text() + " is for values, but the data are " + target.to_string() +
                              ": choose cross-entropy");
         if (outputs != target.values)
-            throw UsageError("the model ends in " + outputs_text(outputs) + ", but the data are " +
-                             target.to_string() + ": end it with 'linear " + std::to_string(target.values) +
-                             "'");
+            throw UsageError(
+                "the model ends in " + outputs_text(outputs) + ", but the data are " + target.to_string() +
+                ": end it with 'linear " + std::to_string(target.values) + "'" +
+                (target.values == 1 ? ", or choose loss cross-entropy if these are classes" : ""));
     }
 
     double value(std::span<const double> outputs, std::span<const double> target,

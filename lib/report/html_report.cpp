@@ -38,8 +38,11 @@ class PageWriter {
         return "";
     }
 
+    /// Its name, or the files of arrays.
+    std::string data() const { return setting("dataset").empty() ? setting("data") : setting("dataset"); }
+
     void begin() {
-        const std::string title = "Synchronized against local batch normalization: " + setting("dataset");
+        const std::string title = "Synchronized against local batch normalization: " + data();
         out_ =
             "<!DOCTYPE html>\n<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\">\n<head>\n"
             "<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
@@ -50,7 +53,7 @@ class PageWriter {
             escape(title) + "</title>\n<style>" + page_style +
             "</style>\n</head>\n<body>\n<main>\n<h1>Do I need synchronized batch normalization for my "
             "batch size?</h1>\n<p class=\"lead\">" +
-            escape(setting("model")) + "; data set " + escape(setting("dataset")) + "; global batch of " +
+            escape(setting("model")) + "; data set " + escape(data()) + "; global batch of " +
             std::to_string(study_.global_batch) + " samples, " + escape(setting("epochs")) + " epochs, " +
             std::to_string(study_.seeds.size()) + (study_.seeds.size() == 1 ? " seed" : " seeds") +
             ". Every run starts from the same weights and sees the same samples in the same order; what "

@@ -77,6 +77,15 @@ class BlockReader {
         return hash.value();
     }
 
+    /// Of a block that was hashed.
+    void check_labels(Index block) const {
+        const double* target = targets_.data();
+        for (Index sample = blocks_.begin(block); sample < blocks_.end(block); ++sample) {
+            lockstep::check_labels(data_, sample, target);
+            target += data_.target().size();
+        }
+    }
+
     /// The moments of a block whose inputs have been read, per channel: exact sums in the order of the values.
     void moments(Index block, double* into) const {
         const Index channels = data_.input_shape().channels;
@@ -177,6 +186,7 @@ DataSurvey survey(const Dataset& data, const Communicator& communicator, const S
     const auto look_at = [&](auto& reader, Index block, double* leaf) {
         const bool hashed = options.whole || blocks.is_among(block, blocks.hashed);
         write_parts(reader.hash(block, hashed), leaf);
+        if (options.labels) reader.check_labels(block);
         if (channels > 0) {
             if (!hashed) reader.read_inputs(block);
             reader.moments(block, leaf + moments_at);

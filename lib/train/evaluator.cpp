@@ -63,8 +63,11 @@ class ChunkEvaluator {
         const Tensor<const Scalar> outputs = inference_.infer(chunk);
         const Index begin = inference_.first_sample(chunk), count = outputs.batch;
         const Index width = data_.target().size();
-        for (Index i = 0; i < count; ++i)
-            inference_.reader().read_target(begin + i, targets_.data() + i * width);
+        for (Index i = 0; i < count; ++i) {
+            double* const target = targets_.data() + i * width;
+            inference_.reader().read_target(begin + i, target);
+            if (task_ == Task::labels) check_labels(data_, begin + i, target);
+        }
         const auto targets = std::span<const double>(targets_).first(static_cast<std::size_t>(count * width));
         const ScoreSums score = score_sums(task_, outputs, targets);
         double* const common = sums + layout_.first_sum;

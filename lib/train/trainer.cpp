@@ -62,7 +62,9 @@ TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communi
     agree_on_instruction_set(communicator);
     const bool standardizes = options.input == InputKind::standardized;
     if (found.description.empty() || (standardizes && found.means.empty()))
-        found = survey(data, communicator, {.moments = standardizes, .whole = options.verify_all_data});
+        found = survey(
+            data, communicator,
+            {.moments = standardizes, .whole = options.verify_all_data, .labels = options.loss->labels()});
     settings = settings_of(options, found.description, communicator.size(), sizeof(Scalar));
     return options;
 }
@@ -140,6 +142,9 @@ void Trainer<Scalar>::check_options() const {
     loss_->check(data_.target(), network_.output_shape().size());
     if (options_.clip_norm && !(*options_.clip_norm > 0))
         throw UsageError("clip norm must be positive, but is " + shortest_text(*options_.clip_norm));
+    if (options_.augmentation.enabled() && data_.input_shape().pixels() == 1)
+        throw UsageError("crops and flips are for images, but the samples of data set " + data_.name() +
+                         " are " + data_.input_shape().to_string() + " values without height and width");
     if (options_.precise_batches < 0 || options_.precise_batches > sampler_.batches())
         throw UsageError("precise-bn: " + std::to_string(options_.precise_batches) +
                          " batches are asked for, but an epoch has " + std::to_string(sampler_.batches()));

@@ -53,7 +53,7 @@ class Models(LauncherTest):
             self.expect_error(["model", what], "train", "--model", model, ranks=[2])
 
     def test_a_last_layer_that_does_not_fit_the_classes(self):
-        self.expect_error(["5 values", "10 classes", "linear 10"], "train", "--model", "batchnorm, linear 5")
+        self.expect_error(["5 outputs", "10 classes", "linear 10"], "train", "--model", "batchnorm, linear 5")
 
     @unittest.skipIf(TIME_FACTOR > 1, "AddressSanitizer ends a process that asks for so much, by itself")
     def test_a_model_too_large_for_memory(self):

@@ -64,7 +64,8 @@ class RunFolder(LauncherTest):
             self.assertEqual(set(step), {"kind", "epoch", "step", "loss"})
         for number, epoch in enumerate(epochs, 1):
             self.assertEqual(set(epoch), {"kind", "epoch", "train_loss", "train_accuracy", "test_loss",
-                                          "test_accuracy", "seconds", "samples_per_second", "communication_seconds"})
+                                          "test_accuracy", "test_top5", "seconds", "samples_per_second",
+                                          "communication_seconds"})
             self.assertEqual(epoch["epoch"], number)
             self.assertTrue(all(math.isfinite(value) for key, value in epoch.items() if key != "kind"))
             self.assertIn(f"{100 * epoch['test_accuracy']:6.2f} %", result.out)

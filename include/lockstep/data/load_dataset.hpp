@@ -21,7 +21,7 @@ struct ImagesPair {
 };
 
 struct DatasetOptions {
-    std::string name = "digits";           ///< digits, mnist, cifar10 or cifar100
+    std::string name = "digits";           ///< digits, mnist, cifar10 or cifar100; of no account with arrays
     std::filesystem::path directory = {};  ///< where the files are; digits needs none
     /// Arrays in files instead, for training and for testing: see open_dataset. Empty: none.
     std::string data = {};
@@ -37,6 +37,9 @@ struct DatasetOptions {
     /// More than every label; std::nullopt: as many as the data set has.
     std::optional<int> classes = std::nullopt;
 };
+
+/// Whether load_dataset knows a data set of that name.
+LOCKSTEP_EXPORT bool is_dataset_name(const std::string& name);
 
 /// Reads, or renders, a data set. There is nothing to test on where arrays are given for training alone. Throws
 /// UsageError for a name that is not known, a directory that is not given, a

@@ -51,6 +51,8 @@ LOCKSTEP_EXPORT void check_finite(const Dataset& data, Index sample, const Value
 /// Throws UsageError, naming the sample, if its target is no class of the data set's, or holds a value that is not
 /// finite.
 LOCKSTEP_EXPORT void check_target(const Dataset& data, Index sample, const double* target);
+/// Throws UsageError, naming the sample, if one of its target values is no label: from 0, off, to 1, on.
+LOCKSTEP_EXPORT void check_labels(const Dataset& data, Index sample, const double* target);
 
 extern template class SampleReader<float>;
 extern template class SampleReader<double>;

@@ -29,6 +29,8 @@ struct SurveyOptions {
     bool moments = false;
     /// Hash all inputs, however many.
     bool whole = false;
+    /// The target values are labels (see check_labels).
+    bool labels = false;
 };
 
 /// "8000 samples of 28x28x1 in 10 classes": what is known without reading.
