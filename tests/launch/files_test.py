@@ -54,13 +54,13 @@ class DataFiles(LauncherTest):
 
     def test_labels_beyond_the_classes(self):
         self.labels.write_bytes(idx_bytes([60], bytes([9] * 33 + [10] * 27)))
-        self.expect_error(["10 values", "11 classes", "linear 11"], *self.train)  # the labels say so
+        self.expect_error(["10 outputs", "11 classes", "linear 11"], *self.train)  # the labels say so
         self.expect_error(["classes is 10", "training sample 33", "label 10"], *self.train, "--classes", "10")
         for value in ("0", "-1", "257"):
             self.expect_error(["classes", value], *self.train, "--classes", value, ranks=[2])
 
     def test_more_classes_than_the_labels_say(self):
-        self.expect_error(["10 values", "12 classes"], *self.train, "--classes", "12", ranks=[2])
+        self.expect_error(["10 outputs", "12 classes"], *self.train, "--classes", "12", ranks=[2])
         result = self.succeed(2, *self.train[:-6], "--model", "batchnorm, linear 12", "--classes", "12", "--epochs", "1",
                               "--output", "run")
         self.assertIn("  classes           12", result.lines)

@@ -33,7 +33,7 @@ class Words(LauncherTest):
 
     def test_unknown_names(self):
         for option, name, hint in (("--bn", "globally", "sync, local, or group:K"), ("--bn", "group:", "group:K"),
-                                   ("--dataset", "mnst", "digits, mnist and cifar10"),
+                                   ("--dataset", "mnst", "digits, mnist, cifar10 and cifar100"),
                                    ("--optimizer", "adam", "sgd or adamw"), ("--schedule", "linear", "cosine"),
                                    ("--input", "bytes", "standardized"), ("--decay", "some", "weights"),
                                    ("--reduction", "quick", "fast"), ("--nesterov", "maybe", "true"),

@@ -114,21 +114,22 @@ class Resume(LauncherTest):
         self.assertEqual(losses(run), losses(self.folder / "constant"))
 
     def test_after_a_kill_in_the_middle_of_an_epoch(self):
+        recipe = [*RECIPE[:-1], "150"]  # long enough to be killed before it ends
+        whole = self.folder / "undisturbed"
+        fingerprint = self.succeed(2, "train", *recipe, "--output", whole).fingerprint
         for ranks, others in ((2, 3), (3, 1)):
             run = self.folder / f"killed-{ranks}"
-            process = start(ranks, "train", *RECIPE, "--output", run, folder=self.folder)
+            process = start(ranks, "train", *recipe, "--output", run, folder=self.folder)
             pids = wait_for(lambda: (run / "checkpoint.safetensors").exists() and rank_processes(process))
             for pid in pids.values():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass  # it was faster than the test
+                os.kill(pid, signal.SIGKILL)
             finish(process, time.monotonic())
+            self.assertFalse((run / "model.safetensors").exists(), "it was done too soon")
             with open(run / "metrics.jsonl", "a", encoding="ascii") as file:
                 file.write('{"kind":"step","epoch":6,"st')  # torn
             result = self.succeed(others, "train", "--resume", "--output", run)
-            self.assertEqual(result.fingerprint, self.fingerprint)
-            self.assertEqual(losses(run), losses(self.whole))
+            self.assertEqual(result.fingerprint, fingerprint)
+            self.assertEqual(losses(run), losses(whole))
 
     def test_with_other_settings_is_an_error(self):
         self.expect_error("other settings", "train", "--resume", "--output", "whole", "--learning-rate", "0.5")
