@@ -68,12 +68,10 @@ void InputTransform::apply(const Value* values, Scalar* out) const {
     const Value* const divisors = numbers<Value>().divisors.data();
     if (channels == 1) {
         const Value offset = offsets[0], divisor = divisors[0];
-#pragma GCC ivdep
         for (Index at = 0; at < size; ++at) out[at] = static_cast<Scalar>((values[at] - offset) / divisor);
         return;
     }
     for (Index pixel = 0; pixel < size; pixel += channels)
-#pragma GCC ivdep
         for (Index channel = 0; channel < channels; ++channel)
             out[pixel + channel] =
                 static_cast<Scalar>((values[pixel + channel] - offsets[channel]) / divisors[channel]);
