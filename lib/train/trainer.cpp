@@ -1,8 +1,8 @@
+#include "agreed_run.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
-#include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
@@ -22,51 +22,6 @@ std::vector<ParameterRange> weight_ranges(const ParameterLayout& layout) {
     for (const ParameterInfo& info : layout.parameters())
         if (info.kind == ParameterKind::weight) ranges.push_back({info.offset, info.end()});
     return ranges;
-}
-
-/// What must hold before anything is sized by the options; the rest is checked with the network at hand.
-void check(const TrainerOptions& options, const Dataset& data, Index replicas) {
-    if (replicas < 1) throw UsageError("replicas must be at least 1, but is " + std::to_string(replicas));
-    if (replicas > data.size())
-        throw UsageError("replicas: " + std::to_string(replicas) + " replicas cannot share " +
-                         std::to_string(data.size()) + " training samples: ask for at most " +
-                         std::to_string(data.size()));
-    if (options.batch_size < 1)
-        throw UsageError("batch size must be at least 1, but is " + std::to_string(options.batch_size));
-}
-
-/// The options as all ranks have them, with the number of replicas that they stand for.
-template <class Scalar>
-TrainerOptions agreed(TrainerOptions options, const Dataset& data, const Communicator& communicator,
-                      DataSurvey& found, Settings& settings) {
-    const Index replicas = options.replicas.value_or(communicator.size());
-    Settings common;
-    std::string fault;
-    try {
-        if (data.size() < 1) throw UsageError("the training data " + data.name() + " are empty");
-        options = resolved(std::move(options), data);
-        check(options, data, replicas);
-        // What was found before was found by all ranks together.
-        const std::string known = found.description.empty()
-                                      ? outline(data) + ", spot checks " + to_hex16(spot_check(data))
-                                      : found.description;
-        common = settings_of(options, known, communicator.size(), sizeof(Scalar));
-    } catch (const Error& error) {
-        fault = error.what();
-    }
-    // How long to train does not change what is computed, but all ranks stop together.
-    common.emplace_back("epochs in all", std::to_string(options.schedule.epochs));
-    common.emplace_back("gradient path",
-                        options.gradient_path == GradientPath::messages ? "messages" : "automatic");
-    check_agreement(communicator, "training", common, fault);
-    agree_on_instruction_set(communicator);
-    const bool standardizes = options.input == InputKind::standardized;
-    if (found.description.empty() || (standardizes && found.means.empty()))
-        found = survey(
-            data, communicator,
-            {.moments = standardizes, .whole = options.verify_all_data, .labels = options.loss->labels()});
-    settings = settings_of(options, found.description, communicator.size(), sizeof(Scalar));
-    return options;
 }
 
 BatchNormSetup batch_norm_setup(const TrainerOptions& options, const ReplicaMap& map,
@@ -93,13 +48,18 @@ constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
 template <class Scalar>
 Trainer<Scalar>::Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator,
                          DataSurvey found)
-    : found_(std::move(found)),
-      options_(agreed<Scalar>(std::move(options), train, communicator, found_, settings_)),
+    : Trainer(agree_on_run(std::move(options), train, communicator, std::move(found), sizeof(Scalar)), train,
+              communicator) {}
+
+template <class Scalar>
+Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator& communicator)
+    : settings_(std::move(run.settings)),
+      options_(std::move(run.options)),
       data_(train),
       communicator_(communicator),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
       hosted_(map_.block(communicator.rank())),
-      transform_(input_transform(*options_.input, train, found_)),
+      transform_(input_transform(*options_.input, train, run.found)),
       augmentation_(options_.augmentation, options_.seed),
       reader_(train, transform_, &augmentation_),
       sampler_(sampler_options(options_, train, map_)),

@@ -55,6 +55,8 @@ struct TrainingModeResult {
     double score = 0;
 };
 
+struct AgreedRun;
+
 /// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
 /// function that is not const is collective. Instantiated for float and double.
 template <class Scalar>
@@ -130,6 +132,8 @@ class LOCKSTEP_EXPORT Trainer {
     TrainingModeResult evaluate_in_training_mode(const Dataset& data);
 
   private:
+    Trainer(AgreedRun run, const Dataset& train, const Communicator& communicator);
+
     enum class Stage { between_epochs, between_steps, loaded, has_outputs, has_loss, has_gradients };
 
     /// Throws unless the step has come that far.
@@ -145,8 +149,7 @@ class LOCKSTEP_EXPORT Trainer {
     }
     StepContext context(std::uint64_t step) const;
 
-    Settings settings_;  // these two before options_, which are compared as they are taken over
-    DataSurvey found_;
+    Settings settings_;
     TrainerOptions options_;
     const Dataset& data_;
     Communicator communicator_;
