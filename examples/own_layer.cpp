@@ -9,7 +9,6 @@ using namespace lockstep;
 /// z = gain·x, with a gain for each feature that is learned. "gain 0.5" starts at 0.5.
 template <class Scalar>
 struct Gain final : Layer<Scalar> {
-    using typename Layer<Scalar>::Inputs, typename Layer<Scalar>::Outputs;
     Gain(Shape shape, double value) : Layer<Scalar>(shape, shape), size(shape.size()), first(Scalar(value)) {}
     std::string kind() const override { return "gain"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override {
@@ -18,11 +17,8 @@ struct Gain final : Layer<Scalar> {
     }
     void bind(ParameterStore<Scalar>& store) override { gain = store.parameters.data() + offset; }
     void initialize(std::uint64_t) override { std::fill_n(gain, size, first); }
-    void forward(const StepContext&, Inputs x, Outputs z) override {
-        for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);  // each replica that lives on this rank
-    }
     void backward(const typename Layer<Scalar>::BackwardPass& pass) override {
-        for (int r = 0; r < pass.gradients.hosted(); ++r) {
+        for (int r = 0; r < pass.gradients.hosted(); ++r) {  // each replica that lives on this rank
             const auto &x = pass.x[r], &dz = pass.dz[r];
             Scalar* const gradient = pass.gradients.leaf(r, offset);
             std::fill_n(gradient, size, Scalar(0));

@@ -71,9 +71,8 @@ bool ActivationLayer<Scalar>::needs_output() const {
 }
 
 template <class Scalar>
-void ActivationLayer<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    if (done_before_) return;
-    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
+void ActivationLayer<Scalar>::forward(const StepContext& context, Inputs x, Outputs z) {
+    if (!done_before_) Layer<Scalar>::forward(context, x, z);
 }
 
 template <class Scalar>

@@ -19,11 +19,6 @@ void transpose(const Scalar* from, Scalar* to, Index rows, Index columns) {
 }  // namespace
 
 template <class Scalar>
-void Flatten<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
-}
-
-template <class Scalar>
 void Flatten<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     if (x.data == z.data) return;
     const Index channels = this->input_shape().channels, pixels = this->input_shape().pixels();

@@ -13,6 +13,10 @@ void Layer<Scalar>::initialize(std::uint64_t) {}
 template <class Scalar>
 void Layer<Scalar>::reserve(int, Index) {}
 template <class Scalar>
+void Layer<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
+    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
+}
+template <class Scalar>
 void Layer<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>&) {}
 
 template class Layer<float>;

@@ -36,11 +36,6 @@ void Linear<Scalar>::initialize(std::uint64_t seed) {
 }
 
 template <class Scalar>
-void Linear<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
-}
-
-template <class Scalar>
 void Linear<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     dense_products<Scalar>().output(weight_, x.data, z.data, {inputs(), outputs(), x.batch});
     elementwise<Scalar>().add_to_rows(z.data, bias_, z.batch, outputs());

@@ -53,11 +53,6 @@ void MaxPool<Scalar>::backward(const BackwardPass& pass) {
 }
 
 template <class Scalar>
-void AveragePool<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
-}
-
-template <class Scalar>
 void AveragePool<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     const Index channels = this->input_shape().channels;
     std::fill_n(z.data, z.size(), Scalar(0));
@@ -81,11 +76,6 @@ void AveragePool<Scalar>::backward(const BackwardPass& pass) {
             for (Index c = 0; c < channels; ++c) dx.data[from + c] += scale * dz.data[to + c];
         });
     }
-}
-
-template <class Scalar>
-void GlobalAveragePool<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
-    for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
 }
 
 template <class Scalar>

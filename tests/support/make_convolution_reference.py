@@ -12,16 +12,12 @@ import torch
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "peers"))
 import torch_model
+from reference_network import draw, set_parameters, weighted_sum
 
 MODEL = ("conv 4 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 6 3x3 stride 2 pad 1, batchnorm, relu, "
          "conv 6 3x3 pad 1, batchnorm }, relu, conv 5 2x1, relu, avgpool 2 stride 1, flatten, linear 3")
 HEIGHT, WIDTH, CHANNELS, CLASSES = 13, 12, 3, 3
 SAMPLES, BATCH, EPOCHS = 40, 8, 6
-
-
-def draw(stream, index):
-    """0 ... 1008, well mixed; the test has the same line."""
-    return ((index * 31 + stream * 17 + 5) * 7919 + index * index % 127 * 11) % 1009
 
 
 def images():
@@ -32,11 +28,7 @@ def images():
 
 def main():
     model = torch_model.build(MODEL, (HEIGHT, WIDTH, CHANNELS)).double()
-    for stream, (name, parameter) in enumerate(model.named_parameters(), 1):
-        values = torch.tensor([draw(stream, i) / 1009 - 0.5 for i in range(parameter.numel())], dtype=torch.float64)
-        scale = parameter.dim() == 1 and name.endswith("weight")  # of a batch norm
-        with torch.no_grad():
-            parameter.copy_(((1 + values) if scale else values).reshape(parameter.shape))
+    set_parameters(model)
     x = images()
     labels = torch.tensor([draw(100, i) % CLASSES for i in range(SAMPLES)])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
@@ -63,9 +55,7 @@ def main():
     for name, values in model.state_dict().items():
         if name.endswith("num_batches_tracked"):
             continue
-        flat = values.flatten()
-        weights = torch.arange(flat.numel(), dtype=torch.float64) % 7 + 1
-        print(f'    {{"{name}", {flat.sum().item()!r}, {(flat * weights).sum().item()!r}}},')
+        print(f'    {{"{name}", {values.sum().item()!r}, {weighted_sum(values)!r}}},')
     print("};\n\n}  // namespace lockstep::test")
 
 

@@ -15,10 +15,6 @@ class Scale final : public Layer<Scalar> {
     Scale(Shape shape, double factor) : Layer<Scalar>(shape, shape), factor_(static_cast<Scalar>(factor)) {}
 
     std::string kind() const override { return "scale"; }
-    void forward(const StepContext&, typename Layer<Scalar>::Inputs x,
-                 typename Layer<Scalar>::Outputs z) override {
-        for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
-    }
     void backward(const typename Layer<Scalar>::BackwardPass& pass) override {
         for (std::size_t r = 0; r < pass.dz.size(); ++r)
             if (pass.dx[r].data != nullptr) infer(pass.dz[r], pass.dx[r]);
@@ -45,10 +41,6 @@ class Shift final : public Layer<Scalar> {
     }
     void bind(ParameterStore<Scalar>& store) override { bias_ = store.parameters.data() + offset_; }
     void initialize(std::uint64_t) override { std::fill_n(bias_, features(), static_cast<Scalar>(first_)); }
-    void forward(const StepContext&, typename Layer<Scalar>::Inputs x,
-                 typename Layer<Scalar>::Outputs z) override {
-        for (std::size_t r = 0; r < x.size(); ++r) infer(x[r], z[r]);
-    }
     void backward(const typename Layer<Scalar>::BackwardPass& pass) override {
         for (int r = 0; r < pass.gradients.hosted(); ++r) {
             const auto& dz = pass.dz[static_cast<std::size_t>(r)];

@@ -18,7 +18,6 @@ class LOCKSTEP_EXPORT Flatten final : public Layer<Scalar> {
     explicit Flatten(Shape input) : Layer<Scalar>(input, Shape::dense(input.size())) {}
 
     std::string kind() const override { return "flatten"; }
-    void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
     bool runs_in_place() const override {

@@ -71,7 +71,8 @@ class LOCKSTEP_EXPORT Layer {
     /// Allocates what training needs for up to `batch` samples in each of `replicas` replicas.
     virtual void reserve(int replicas, Index batch);
 
-    virtual void forward(const StepContext& context, Inputs x, Outputs z) = 0;
+    /// Unless overridden, infers each replica: enough for a layer that is the same in training and records nothing.
+    virtual void forward(const StepContext& context, Inputs x, Outputs z);
     /// Writes dx and, for each hosted replica, the gradients of the parameters; pushes the latter. May say
     /// that they are complete before it turns to dx, so that their exchange goes on meanwhile.
     virtual void backward(const BackwardPass& pass) = 0;

@@ -20,7 +20,6 @@ class LOCKSTEP_EXPORT Linear final : public Layer<Scalar> {
     void declare(ParameterLayout& layout, const std::string& prefix) override;
     void bind(ParameterStore<Scalar>& store) override;
     void initialize(std::uint64_t seed) override;
-    void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
 

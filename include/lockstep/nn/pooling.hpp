@@ -54,7 +54,6 @@ class LOCKSTEP_EXPORT AveragePool final : public Layer<Scalar> {
         : Layer<Scalar>(input, pooled_shape(input, options)), options_(options) {}
 
     std::string kind() const override { return "avgpool"; }
-    void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
 
@@ -73,7 +72,6 @@ class LOCKSTEP_EXPORT GlobalAveragePool final : public Layer<Scalar> {
     explicit GlobalAveragePool(Shape input) : Layer<Scalar>(input, Shape::dense(input.channels)) {}
 
     std::string kind() const override { return "global-average-pool"; }
-    void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
 };

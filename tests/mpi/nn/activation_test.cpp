@@ -50,46 +50,6 @@ TEST(Activations, AreThoseOfTorch) {
     expect_like_torch<float>(5e-7);
 }
 
-/// As in make_activation_reference.py.
-void draw(std::span<double> values, Index stream) {
-    for (Index i = 0; i < std::ssize(values); ++i)
-        values[static_cast<std::size_t>(i)] =
-            static_cast<double>(((i * 31 + stream * 17 + 5) * 7919 + i * i % 127 * 11) % 1009) / 504.5 - 1;
-}
-
-/// 50 steps of gradient descent by hand, through a batch norm with settings of its own.
-TEST(Activations, TrainAsInTorch) {
-    constexpr Index samples = 8, inputs = 5, outputs = 3;
-    for (const auto& reference : activation_references) {
-        LayerHarness<double> harness(
-            "linear 6, " + std::string(reference.model) + ", batchnorm epsilon 0.01 affine false, linear 3",
-            Shape::dense(inputs), {samples}, Communicator::self());
-        Index stream = 0;
-        for (const ParameterInfo& info : harness.layout().parameters())
-            draw(harness.parameters().subspan(static_cast<std::size_t>(info.offset),
-                                              static_cast<std::size_t>(info.size)),
-                 ++stream);
-        std::vector<double> y(samples * outputs);
-        draw(harness.x[0].values, 100);
-        draw(y, 101);
-        for (std::size_t step = 0; step < reference.losses.size(); ++step) {
-            harness.forward();
-            double loss = 0;
-            for (std::size_t i = 0; i < y.size(); ++i) {
-                const double difference = harness.z[0].values[i] - y[i];
-                loss += difference * difference / (2 * samples);
-                harness.dz[0].values[i] = difference / samples;
-            }
-            ASSERT_NEAR(loss, reference.losses[step], 1e-11) << reference.model << ", step " << step;
-            harness.backward();
-            for (const ParameterInfo& info : harness.layout().parameters())
-                for (Index i = info.offset; i < info.end(); ++i)
-                    harness.parameters()[static_cast<std::size_t>(i)] -=
-                        0.1 * harness.gradients().cover().front()[i];
-        }
-    }
-}
-
 /// The same number on every instruction set, and on every machine.
 TEST(Activations, HaveTheSameBitsEverywhere) {
     Hash64 hash;

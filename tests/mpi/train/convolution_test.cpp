@@ -2,12 +2,14 @@
 // values of PyTorch.
 #include "convolution_reference.hpp"
 
+#include <support/reference_network.hpp>
 #include <support/training.hpp>
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace lockstep::test {
 namespace {
@@ -47,33 +49,16 @@ TEST(ConvolutionalNetwork, DependsOnItsAugmentation) {
     EXPECT_NE(train<float>(options, data, Communicator::self()).losses, augmented.losses);
 }
 
-/// As in make_convolution_reference.py.
-Index draw(Index stream, Index index) {
-    return ((index * 31 + stream * 17 + 5) * 7919 + index * index % 127 * 11) % 1009;
-}
-
 Images reference_images() {
     Images data;
     data.title = "reference";
     data.shape = {13, 12, 3};
     data.classes = 3;
     for (Index i = 0; i < 40 * data.shape.size(); ++i)
-        data.pixels.push_back(static_cast<std::uint8_t>(draw(0, i) % 256));
-    for (Index i = 0; i < 40; ++i) data.labels.push_back(static_cast<std::uint8_t>(draw(100, i) % 3));
+        data.pixels.push_back(static_cast<std::uint8_t>(reference_draw(0, i) % 256));
+    for (Index i = 0; i < 40; ++i)
+        data.labels.push_back(static_cast<std::uint8_t>(reference_draw(100, i) % 3));
     return data;
-}
-
-void set_reference_parameters(Network<double>& network) {
-    Index stream = 0;
-    for (const ParameterInfo& info : network.layout().parameters()) {
-        ++stream;
-        std::vector<double> values;
-        for (Index i = 0; i < info.size; ++i)
-            values.push_back(static_cast<double>(draw(stream, i)) / 1009 - 0.5 +
-                             (info.kind == ParameterKind::scale ? 1 : 0));
-        to_memory_order<double>(
-            info, values, network.parameters().subspan(static_cast<std::size_t>(info.offset), values.size()));
-    }
 }
 
 double relative(double value, double expected) {
@@ -108,13 +93,9 @@ TEST(ConvolutionalNetwork, TrainsAsInPyTorch) {
         ++found;
         std::vector<double> file(static_cast<std::size_t>(info.size));
         to_file_order<double>(info, flat.subspan(static_cast<std::size_t>(info.offset), file.size()), file);
-        double sum = 0, weighted = 0;
-        for (std::size_t i = 0; i < file.size(); ++i) {
-            sum += file[i];
-            weighted += file[i] * static_cast<double>(i % 7 + 1);
-        }
+        const double sum = std::accumulate(file.begin(), file.end(), 0.0);
         EXPECT_LT(relative(sum, expected->sum), 1e-8) << info.name;
-        EXPECT_LT(relative(weighted, expected->weighted), 1e-8) << info.name;
+        EXPECT_LT(relative(weighted_sum(file), expected->weighted), 1e-8) << info.name;
     };
     for (const ParameterInfo& info : trainer.network().layout().parameters())
         compare(info, trainer.network().parameters());

@@ -1,5 +1,6 @@
 // The same network in PyTorch, from the same weights: the same losses, gradients, parameters and averages.
 // The reference is made by tests/support/make_pytorch_reference.py.
+#include <support/reference_network.hpp>
 #include <support/training.hpp>
 
 #include <lockstep/train/checkpoint.hpp>
@@ -65,16 +66,6 @@ TrainerOptions options_of(OptimizerKind optimizer) {
     options.optimizer.weight_decay = optimizer == OptimizerKind::sgd ? 0.01 : 0.05;
     options.schedule.learning_rate = optimizer == OptimizerKind::sgd ? 0.1 : 0.01;
     return options;
-}
-
-/// The flat array without its padding, in the order of torch.nn.Module.parameters().
-template <class Scalar>
-std::vector<double> values_of(std::span<const ParameterInfo> layout, std::span<const Scalar> flat) {
-    std::vector<double> values;
-    for (const ParameterInfo& info : layout)
-        for (Index i = info.offset; i < info.end(); ++i)
-            values.push_back(static_cast<double>(flat[static_cast<std::size_t>(i)]));
-    return values;
 }
 
 template <class Scalar>
