@@ -14,6 +14,12 @@ template <class Scalar>
 void Layer<Scalar>::reserve(int, Index) {}
 template <class Scalar>
 void Layer<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>&) {}
+template <class Scalar>
+bool Layer<Scalar>::absorb(const ChannelMap&, Side) {
+    return false;
+}
+template <class Scalar>
+void Layer<Scalar>::fold_batch_norms() {}
 
 template class Layer<float>;
 template class Layer<double>;
