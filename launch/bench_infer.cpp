@@ -15,14 +15,6 @@ namespace {
 /// So that running averages are as training leaves them: they decide what can be folded.
 constexpr Index training_steps = 100;
 
-/// Of this process alone.
-Trainer<float> trained(TrainerOptions options, const Dataset& data) {
-    options.replicas = 1;
-    Trainer<float> trainer(options, data, Communicator::self());
-    for (Index i = 0; i < training_steps; ++i) trainer.step(i % trainer.steps_per_epoch());
-    return trainer;
-}
-
 /// The largest difference, in parts of the largest output.
 double difference(std::span<const float> some, std::span<const float> others) {
     double largest = 0, scale = 0;
@@ -37,7 +29,10 @@ double difference(std::span<const float> some, std::span<const float> others) {
 
 nlohmann::json bench_infer(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
-    const Trainer<float> trainer = trained(options.trainer, *data.train);
+    TrainerOptions alone = options.trainer;
+    alone.replicas = 1;
+    Trainer<float> trainer(alone, *data.train, Communicator::self());
+    for (Index i = 0; i < training_steps; ++i) trainer.step(i % trainer.steps_per_epoch());
     const Network<float>& network = trainer.network();
     const FoldedNetwork<float> folded(network);
 

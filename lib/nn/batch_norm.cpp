@@ -99,7 +99,7 @@ void BatchNorm<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar
 
 template <class Scalar>
 std::optional<ChannelMap> BatchNorm<Scalar>::foldable_map() const {
-    constexpr double largest_mean = 1e-6 / (4 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
+    constexpr double largest_mean = 1e-6 / (2 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
     const SyncBatchNorm<Scalar>& norm = *norm_;
     ChannelMap map;
     for (std::size_t c = 0; c < norm.gamma().size(); ++c) {

@@ -4,7 +4,7 @@ import unittest
 
 from launcher import LauncherTest
 
-CNN = "conv 4 3x3 pad 1, batchnorm, relu, maxpool 4, flatten, batchnorm, linear 10"
+CNN = "conv 4 3x3 pad 1, batchnorm, relu, maxpool 4, conv 6 3x3, batchnorm, relu, flatten, linear 10"
 
 
 class Bench(LauncherTest):
@@ -33,4 +33,4 @@ class Bench(LauncherTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)

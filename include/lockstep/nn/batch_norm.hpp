@@ -62,8 +62,9 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     /// After declare.
     SyncBatchNorm<Scalar>& norm() { return *norm_; }
     const SyncBatchNorm<Scalar>& norm() const { return *norm_; }
-    /// What infer does, but for a relu. std::nullopt if a mean is so many deviations √(σ² + ε) from 0 that in sums
-    /// which it is not subtracted from beforehand Scalar loses 1e-6 of a deviation: 2 for float, 10⁹ for double.
+    /// What infer does, but for a relu. std::nullopt if a mean is further than 1e-6/(2·machine epsilon) deviations
+    /// √(σ² + ε) from 0 (4 for float, 2·10⁹ for double): a sum that it is not subtracted from before it is rounded
+    /// loses about 1e-6 of a deviation.
     std::optional<ChannelMap> foldable_map() const;
     /// The moments of the last forward.
     const BatchMoments& moments() const { return moments_; }
