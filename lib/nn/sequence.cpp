@@ -168,12 +168,15 @@ void Sequence<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>
     if (layers_.size() > 1)
         for (auto& buffer : buffers) buffer.resize(static_cast<std::size_t>(largest * x.batch));
     Tensor<const Scalar> input = x;
+    int turn = 0;  // the buffer that the next layer writes to
     for (std::size_t i = 0; i < layers_.size(); ++i) {
+        if (i > 0 && layers_[i]->runs_in_place()) turn = 1 - turn;  // back to where its input lies
         const bool last = i + 1 == layers_.size();
         const Tensor<Scalar> output =
-            last ? z : Tensor<Scalar>{buffers[i % 2].data(), layers_[i]->output_shape(), x.batch};
+            last ? z : Tensor<Scalar>{buffers[turn].data(), layers_[i]->output_shape(), x.batch};
         layers_[i]->infer(input, output);
         input = output;
+        turn = 1 - turn;
     }
 }
 
