@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -20,11 +21,11 @@ struct WeightPlace {
     std::size_t input, output;
 };
 
-/// When rounded to Scalar.
+/// Whether all are finite as Scalar.
 template <class Scalar>
 bool all_finite(const std::vector<double>& values) {
-    return std::ranges::all_of(values,
-                               [](double value) { return std::isfinite(static_cast<Scalar>(value)); });
+    constexpr double largest = std::numeric_limits<Scalar>::max();
+    return std::ranges::all_of(values, [](double value) { return std::abs(value) <= largest; });
 }
 
 /// `place_of` takes the index of a weight. False, and nothing changes, if a result would not be finite.

@@ -13,9 +13,9 @@
 namespace lockstep {
 
 /// Infers what a network does, to 1e-6 of the outputs' scale, without the batch norms that can be folded, in
-/// residual blocks too. These stay: a batch norm beside neither a linear layer nor a convolution; one that is
-/// followed by a convolution with a pad alone; one with a mean far from 0 (see BatchNorm::foldable_map); and one
-/// that would make a weight infinite. Layers of one's own fold what they override Layer::absorb for.
+/// residual blocks too. These stay: a batch norm beside neither a linear layer nor a convolution; one whose only such
+/// neighbour is a convolution with a pad behind it; one with a mean far from 0 (see BatchNorm::foldable_map); and one
+/// that would make a weight infinite.
 ///
 ///     const lockstep::FoldedNetwork<float> folded(trainer.network());
 ///     folded.infer(input, outputs);
