@@ -1,4 +1,4 @@
-/// `lockstep bench`: how fast kernels, exchanges and training steps are on this machine.
+/// `lockstep bench`: how fast kernels, exchanges, training steps and inference are on this machine.
 #include "benchmark.hpp"
 #include "command.hpp"
 #include "console.hpp"
@@ -21,6 +21,7 @@ constexpr const char* usage =
     "  kernels    batch normalization of one replica, beside reading and copying the same tensors\n"
     "  allreduce  sums over ranks along the fixed tree, beside MPI_Allreduce\n"
     "  step       a training step of a --config: computation, exchanges, and what overlap hides\n"
+    "  infer      inference of a --config's network, with batch norms folded and not\n"
     "  scaling    samples per second on 1 … RANKS ranks\n";
 
 struct BenchOptions {
@@ -54,10 +55,13 @@ void bench_command(const std::vector<std::string>& arguments) {
         rows = bench_allreduce(world);
     else if (what == "step")
         rows = bench_step(world, options.run);
+    else if (what == "infer")
+        rows = bench_infer(world, options.run);
     else if (what == "scaling")
         rows = bench_scaling(world, options.run);
     else
-        throw UsageError("bench: '" + what + "' is unknown; there are kernels, allreduce, step and scaling");
+        throw UsageError("bench: '" + what +
+                         "' is unknown; there are kernels, allreduce, step, infer and scaling");
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},

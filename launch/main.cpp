@@ -30,7 +30,7 @@ constexpr const char* usage =
     "  mpirun -n RANKS lockstep evaluate [options]    evaluate weights on the test set\n"
     "  mpirun -n RANKS lockstep predict [options]     write what a trained network predicts\n"
     "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
-    "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step or scaling\n"
+    "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step, infer or scaling\n"
     "\n"
     "Each command prints its options with --help; lockstep --version says what it is made of. A first run, "
     "on "

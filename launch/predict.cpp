@@ -8,6 +8,7 @@
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/data/array_dataset.hpp>
 #include <lockstep/data/array_writer.hpp>
+#include <lockstep/nn/fold.hpp>
 #include <lockstep/train/chunk_inference.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/model_file.hpp>
@@ -99,6 +100,7 @@ class Prediction {
           communicator_(communicator),
           hdf5_(hdf5_place(options.output)),
           model_(load_model<float>(options.weights)),
+          folded_(*model_.network),
           data_(open_dataset(array_names(options.data).front(), {.channels_first = options.channels_first})),
           link_(options.probabilities ? link_of(model_.signature) : Link::none) {
         if (data_->input_shape() != model_.signature.input.shape())
@@ -137,7 +139,7 @@ class Prediction {
 
   private:
     void write_share(const std::string& partial) {
-        ChunkInference<float> inference(*model_.network, *data_, model_.signature.input);
+        ChunkInference<float> inference(folded_.layers(), *data_, model_.signature.input);
         NpyRows rows(partial);
         std::vector<float> values;
         const Index chunks = inference.chunks(), ranks = communicator_.size(), rank = communicator_.rank();
@@ -167,6 +169,7 @@ class Prediction {
     Communicator communicator_;
     std::optional<Hdf5Place> hdf5_;
     LoadedModel<float> model_;
+    FoldedNetwork<float> folded_;
     std::shared_ptr<const Dataset> data_;
     Link link_;
 };

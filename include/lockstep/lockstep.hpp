@@ -48,6 +48,7 @@
 #include <lockstep/nn/conv2d.hpp>
 #include <lockstep/nn/dropout.hpp>
 #include <lockstep/nn/flatten.hpp>
+#include <lockstep/nn/fold.hpp>
 #include <lockstep/nn/gradient_store.hpp>
 #include <lockstep/nn/layer.hpp>
 #include <lockstep/nn/layer_arguments.hpp>

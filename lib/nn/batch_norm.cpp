@@ -1,6 +1,8 @@
 #include <lockstep/nn/batch_norm.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 namespace lockstep {
@@ -93,6 +95,21 @@ void BatchNorm<Scalar>::backward(const BackwardPass& pass) {
 template <class Scalar>
 void BatchNorm<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     norm_->infer(x.data, z.data, {x.batch, x.shape.pixels()});
+}
+
+template <class Scalar>
+std::optional<ChannelMap> BatchNorm<Scalar>::foldable_map() const {
+    constexpr double largest_mean = 1e-6 / (2 * static_cast<double>(std::numeric_limits<Scalar>::epsilon()));
+    const SyncBatchNorm<Scalar>& norm = *norm_;
+    ChannelMap map;
+    for (std::size_t c = 0; c < norm.gamma().size(); ++c) {
+        const double variance = norm.running_var()[c], mean = norm.running_mean()[c];
+        const double deviation = std::sqrt(variance + options_.epsilon);
+        if (!(std::abs(mean) <= largest_mean * deviation)) return std::nullopt;
+        map.scale.push_back(norm.gamma()[c] / deviation);
+        map.shift.push_back(norm.beta()[c] - mean * map.scale.back());
+    }
+    return map;
 }
 
 template class BatchNorm<float>;

@@ -1,4 +1,5 @@
 #include "../simd/elementwise.hpp"
+#include "absorb.hpp"
 #include "correlation.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -131,6 +132,21 @@ void Conv2d<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& 
     ForwardSpace space;
     prepare(space);
     convolve(x, z, space);
+}
+
+template <class Scalar>
+bool Conv2d<Scalar>::absorb(const ChannelMap& map, Side side) {
+    if (side == Side::input && options_.pad > 0) return false;
+    const auto in = static_cast<std::size_t>(this->input_shape().channels);
+    const auto out = static_cast<std::size_t>(options_.outputs);
+    if (bias_ == nullptr) {
+        absorbed_bias_.assign(out, Scalar(0));
+        bias_ = absorbed_bias_.data();
+    }
+    return absorb_map<Scalar>(map, side, {weight_, static_cast<std::size_t>(weight_values()) * out},
+                              {bias_, out}, [=](std::size_t k) {
+                                  return WeightPlace{k / out % in, k % out};
+                              });
 }
 
 namespace {

@@ -18,6 +18,12 @@ void Layer<Scalar>::forward(const StepContext&, Inputs x, Outputs z) {
 }
 template <class Scalar>
 void Layer<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>&) {}
+template <class Scalar>
+bool Layer<Scalar>::absorb(const ChannelMap&, Side) {
+    return false;
+}
+template <class Scalar>
+void Layer<Scalar>::fold_batch_norms() {}
 
 template class Layer<float>;
 template class Layer<double>;

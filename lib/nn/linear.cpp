@@ -1,4 +1,5 @@
 #include "../simd/elementwise.hpp"
+#include "absorb.hpp"
 #include "dense_products.hpp"
 
 #include <lockstep/base/random.hpp>
@@ -39,6 +40,15 @@ template <class Scalar>
 void Linear<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const {
     dense_products<Scalar>().output(weight_, x.data, z.data, {inputs(), outputs(), x.batch});
     elementwise<Scalar>().add_to_rows(z.data, bias_, z.batch, outputs());
+}
+
+template <class Scalar>
+bool Linear<Scalar>::absorb(const ChannelMap& map, Side side) {
+    if (side == Side::input && this->input_shape().pixels() != 1) return false;
+    const auto in = static_cast<std::size_t>(inputs()), out = static_cast<std::size_t>(outputs());
+    return absorb_map<Scalar>(map, side, {weight_, in * out}, {bias_, out}, [in](std::size_t k) {
+        return WeightPlace{k % in, k / in};
+    });
 }
 
 template <class Scalar>

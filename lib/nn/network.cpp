@@ -35,7 +35,8 @@ Network<Scalar>::Network(const Model& model, BatchNormSetup setup)
 
 template <class Scalar>
 Network<Scalar>::Network(const Model& model, Shape input, BatchNormSetup setup)
-    : setup_(std::move(setup)),
+    : model_(model),
+      setup_(std::move(setup)),
       map_(setup_.placement.replicas.value_or(setup_.communicator.size()), setup_.communicator.size()),
       layers_(make_sequence<Scalar>(model.layers(), fitted_input(model, input), setup_)) {
     layers_->declare(layout_, "");

@@ -70,6 +70,12 @@ void Residual<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list
 }
 
 template <class Scalar>
+void Residual<Scalar>::fold_batch_norms() {
+    body_->fold_batch_norms();
+    if (shortcut_) shortcut_->fold_batch_norms();
+}
+
+template <class Scalar>
 void Residual<Scalar>::reserve(int replicas, Index batch) {
     body_->reserve(replicas, batch);
     if (body_->needs_output()) body_output_.reserve(replicas, batch, this->output_shape());

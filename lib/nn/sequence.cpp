@@ -23,14 +23,20 @@ Sequence<Scalar>::Sequence(std::vector<std::unique_ptr<Layer<Scalar>>> layers)
 }
 
 template <class Scalar>
+bool Sequence<Scalar>::is_relu(std::size_t i) const {
+    if (i >= layers_.size()) return false;
+    const auto* const layer = dynamic_cast<const ActivationLayer<Scalar>*>(layers_[i].get());
+    return layer != nullptr && layer->activation() == ActivationKind::relu;
+}
+
+template <class Scalar>
 void Sequence<Scalar>::fuse_batch_norm_and_relu() {
     // Not where the relu comes last: it then writes to memory of its own.
     for (std::size_t i = 0; i + 2 < layers_.size(); ++i) {
         auto* const norm = dynamic_cast<BatchNorm<Scalar>*>(layers_[i].get());
-        auto* const next = dynamic_cast<ActivationLayer<Scalar>*>(layers_[i + 1].get());
-        if (norm == nullptr || next == nullptr || next->activation() != ActivationKind::relu) continue;
+        if (norm == nullptr || !is_relu(i + 1)) continue;
         norm->rectify_output();
-        next->leave_to_layer_before();
+        static_cast<ActivationLayer<Scalar>&>(*layers_[i + 1]).leave_to_layer_before();
     }
 }
 
@@ -54,6 +60,27 @@ void Sequence<Scalar>::initialize(std::uint64_t seed) {
 template <class Scalar>
 void Sequence<Scalar>::collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) {
     for (auto& layer : layers_) layer->collect_batch_norms(list);
+}
+
+template <class Scalar>
+void Sequence<Scalar>::fold_batch_norms() {
+    for (auto& layer : layers_) layer->fold_batch_norms();
+    for (std::size_t i = 0; i < layers_.size();)
+        if (!fold_layer(i)) ++i;
+}
+
+template <class Scalar>
+bool Sequence<Scalar>::fold_layer(std::size_t i) {
+    const auto* const norm = dynamic_cast<const BatchNorm<Scalar>*>(layers_[i].get());
+    // In infer a relu that follows does its own work, be it fused or not.
+    if (norm == nullptr || (norm->rectifies_output() && !is_relu(i + 1))) return false;
+    const auto map = norm->foldable_map();
+    if (!map) return false;
+    const bool folds_back = i > 0 && layers_[i - 1]->absorb(*map, Layer<Scalar>::Side::output);
+    if (!folds_back && !(i + 1 < layers_.size() && layers_[i + 1]->absorb(*map, Layer<Scalar>::Side::input)))
+        return false;
+    layers_.erase(layers_.begin() + static_cast<std::ptrdiff_t>(i));
+    return true;
 }
 
 template <class Scalar>
@@ -141,12 +168,15 @@ void Sequence<Scalar>::infer(const Tensor<const Scalar>& x, const Tensor<Scalar>
     if (layers_.size() > 1)
         for (auto& buffer : buffers) buffer.resize(static_cast<std::size_t>(largest * x.batch));
     Tensor<const Scalar> input = x;
+    int turn = 0;  // the buffer that the next layer writes to
     for (std::size_t i = 0; i < layers_.size(); ++i) {
+        if (i > 0 && layers_[i]->runs_in_place()) turn = 1 - turn;  // back to where its input lies
         const bool last = i + 1 == layers_.size();
         const Tensor<Scalar> output =
-            last ? z : Tensor<Scalar>{buffers[i % 2].data(), layers_[i]->output_shape(), x.batch};
+            last ? z : Tensor<Scalar>{buffers[turn].data(), layers_[i]->output_shape(), x.batch};
         layers_[i]->infer(input, output);
         input = output;
+        turn = 1 - turn;
     }
 }
 

@@ -6,17 +6,17 @@
 namespace lockstep {
 
 template <class Scalar>
-ChunkInference<Scalar>::ChunkInference(const Network<Scalar>& network, const Dataset& data,
+ChunkInference<Scalar>::ChunkInference(const Layer<Scalar>& layers, const Dataset& data,
                                        const InputTransform& transform)
-    : network_(network),
+    : layers_(layers),
       data_(data),
       reader_(data, transform),
       input_(static_cast<std::size_t>(chunk_samples * data.input_shape().size())),
-      outputs_(static_cast<std::size_t>(chunk_samples * network.output_shape().size())) {
+      outputs_(static_cast<std::size_t>(chunk_samples * layers.output_shape().size())) {
     if (data.size() < 1) throw UsageError("the data set " + data.name() + " has no sample");
-    if (network.input_shape().size() != data.input_shape().size())
+    if (layers.input_shape().size() != data.input_shape().size())
         throw UsageError("the samples of data set " + data.name() + " are " + data.input_shape().to_string() +
-                         ", but the network takes " + network.input_shape().to_string());
+                         ", but the network takes " + layers.input_shape().to_string());
 }
 
 template <class Scalar>
@@ -26,8 +26,8 @@ Tensor<const Scalar> ChunkInference<Scalar>::infer(Index chunk) {
     for (Index i = 0; i < count; ++i)
         reader_.read_input(begin + i, input_.data() + i * data_.input_shape().size());
     data_.check_unchanged();
-    const Tensor<Scalar> outputs{outputs_.data(), network_.output_shape(), count};
-    network_.infer(Tensor<const Scalar>{input_.data(), network_.input_shape(), count}, outputs);
+    const Tensor<Scalar> outputs{outputs_.data(), layers_.output_shape(), count};
+    layers_.infer(Tensor<const Scalar>{input_.data(), layers_.input_shape(), count}, outputs);
     return outputs;
 }
 

@@ -50,7 +50,7 @@ class ChunkEvaluator {
                    const Loss& loss, Task task, const Layout& layout)
         : network_(network),
           data_(data),
-          inference_(network, data, transform),
+          inference_(network.layers(), data, transform),
           loss_(loss, data.target(), network.output_shape().size()),
           task_(task),
           layout_(layout),

@@ -55,12 +55,17 @@ class LOCKSTEP_EXPORT BatchNorm final : public Layer<Scalar> {
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override { list.push_back(this); }
 
     bool affine() const { return options_.affine; }
+    bool rectifies_output() const { return options_.activation == Activation::relu; }
     /// What γ starts from in initialize, where it is learned.
     void set_initial_gamma(Scalar value) { initial_gamma_ = value; }
 
     /// After declare.
     SyncBatchNorm<Scalar>& norm() { return *norm_; }
     const SyncBatchNorm<Scalar>& norm() const { return *norm_; }
+    /// What infer does, but for a relu. std::nullopt if a mean is further than 1e-6/(2·machine epsilon) deviations
+    /// √(σ² + ε) from 0 (4 for float, 2·10⁹ for double): a sum that it is not subtracted from before it is rounded
+    /// loses about 1e-6 of a deviation.
+    std::optional<ChannelMap> foldable_map() const;
     /// The moments of the last forward.
     const BatchMoments& moments() const { return moments_; }
     /// "3." in a network: what precedes "running_mean" in names.

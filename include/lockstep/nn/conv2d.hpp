@@ -30,6 +30,7 @@ class LOCKSTEP_EXPORT Conv2d final : public Layer<Scalar> {
     using typename Layer<Scalar>::Inputs;
     using typename Layer<Scalar>::Outputs;
     using typename Layer<Scalar>::BackwardPass;
+    using typename Layer<Scalar>::Side;
 
     /// Throws UsageError where the kernel does not fit into the padded image.
     Conv2d(Shape input, Conv2dOptions options);
@@ -42,6 +43,8 @@ class LOCKSTEP_EXPORT Conv2d final : public Layer<Scalar> {
     void forward(const StepContext& context, Inputs x, Outputs z) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
+    /// No map of the input if there is a pad: its zeros would have to be the map's shift.
+    bool absorb(const ChannelMap& map, Side side) override;
 
   private:
     /// One image within a margin of zeros.
@@ -85,8 +88,9 @@ class LOCKSTEP_EXPORT Conv2d final : public Layer<Scalar> {
     const Convolutions<Scalar>& convolutions_;  // one set for the layer's life: its spaces are as wide
     std::vector<Phase> row_phases_, column_phases_;
     Index weight_offset_ = 0, bias_offset_ = 0;
-    Scalar* weight_ = nullptr;  // [height][width][in][out]
-    Scalar* bias_ = nullptr;    // [out], or null
+    Scalar* weight_ = nullptr;             // [height][width][in][out]
+    Scalar* bias_ = nullptr;               // [out], or null
+    AlignedVector<Scalar> absorbed_bias_;  // of a layer that had none
     ForwardSpace forward_space_;
     BackwardSpace backward_space_;
 };

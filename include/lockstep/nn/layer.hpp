@@ -29,6 +29,11 @@ struct StepContext {
     std::span<const Index> first_positions;
 };
 
+/// z = scale·x + shift, channel by channel: what a batch norm does in inference.
+struct ChannelMap {
+    std::vector<double> scale, shift;
+};
+
 /// Called in backward with an offset from which on all gradients are complete; offsets never rise.
 using GradientsReady = std::function<void(Index offset)>;
 
@@ -87,6 +92,15 @@ class LOCKSTEP_EXPORT Layer {
     Index first_parameter() const { return first_parameter_; }
     /// Appends the batch norms in here, in forward order.
     virtual void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list);
+
+    // --- before inference alone: see fold.hpp ---
+
+    enum class Side { input, output };
+    /// Changes the parameters so that infer first maps its input, or last its output. False, and nothing changes,
+    /// if the layer cannot do that, or the parameters would not be finite.
+    virtual bool absorb(const ChannelMap& map, Side side);
+    /// Folds the batch norms in here that can be folded.
+    virtual void fold_batch_norms();
 
   protected:
     void set_first_parameter(Index offset) { first_parameter_ = offset; }

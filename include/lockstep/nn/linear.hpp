@@ -12,6 +12,7 @@ class LOCKSTEP_EXPORT Linear final : public Layer<Scalar> {
     using typename Layer<Scalar>::Inputs;
     using typename Layer<Scalar>::Outputs;
     using typename Layer<Scalar>::BackwardPass;
+    using typename Layer<Scalar>::Side;
 
     /// The input is flattened.
     Linear(Shape input, Index outputs);
@@ -22,6 +23,7 @@ class LOCKSTEP_EXPORT Linear final : public Layer<Scalar> {
     void initialize(std::uint64_t seed) override;
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
+    bool absorb(const ChannelMap& map, Side side) override;
 
   private:
     Index inputs() const { return this->input_shape().size(); }

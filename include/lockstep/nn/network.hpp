@@ -32,6 +32,9 @@ class LOCKSTEP_EXPORT Network {
     const Shape& input_shape() const { return layers_->input_shape(); }
     const Shape& output_shape() const { return layers_->output_shape(); }
     const Sequence<Scalar>& layers() const { return *layers_; }
+    /// What it was made from.
+    const Model& model() const { return model_; }
+    const BatchNormSetup& setup() const { return setup_; }
     const ParameterLayout& layout() const { return layout_; }
 
     /// The flat arrays. Parameters in the optimizer's hands; averages in those of the batch norms.
@@ -60,6 +63,7 @@ class LOCKSTEP_EXPORT Network {
     void infer(const Tensor<const Scalar>& input, const Tensor<Scalar>& logits) const;
 
   private:
+    Model model_;
     BatchNormSetup setup_;
     ReplicaMap map_;
     std::unique_ptr<Sequence<Scalar>> layers_;

@@ -37,6 +37,7 @@ class LOCKSTEP_EXPORT Residual final : public Layer<Scalar> {
     void backward(const BackwardPass& pass) override;
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override;
+    void fold_batch_norms() override;
 
   private:
     /// Tensors of the hosted replicas with memory of their own.

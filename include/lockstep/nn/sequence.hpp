@@ -36,9 +36,13 @@ class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
     void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override;
     bool needs_output() const override { return layers_.back()->needs_output(); }
     void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list) override;
+    void fold_batch_norms() override;
 
   private:
     void fuse_batch_norm_and_relu();
+    bool is_relu(std::size_t i) const;
+    /// Into the layer before it or else behind it, if layer i is a batch norm: then it is gone.
+    bool fold_layer(std::size_t i);
     /// Whether layer i writes its output over its input.
     bool overwrites_input(std::size_t i) const;
     void set_batches(Inputs x);

@@ -1,5 +1,5 @@
-/// Outputs of a network for a data set, chunk by chunk. Chunks have a fixed size and begin at fixed samples, so that the
-/// outputs have the same bits whoever infers which of them.
+/// Outputs of a network, folded or not, for a data set, chunk by chunk. Chunks have a fixed size and begin at fixed
+/// samples, so that the outputs have the same bits whoever infers which of them.
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
@@ -7,7 +7,7 @@
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
 #include <lockstep/data/sample_reader.hpp>
-#include <lockstep/nn/network.hpp>
+#include <lockstep/nn/layer.hpp>
 
 namespace lockstep {
 
@@ -17,8 +17,8 @@ class LOCKSTEP_EXPORT ChunkInference {
   public:
     static constexpr Index chunk_samples = 250;
 
-    /// Throws UsageError if the data fit neither the transform nor the network.
-    ChunkInference(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform);
+    /// Takes a network's layers(). Throws UsageError if the data fit neither the transform nor the layers.
+    ChunkInference(const Layer<Scalar>& layers, const Dataset& data, const InputTransform& transform);
 
     Index chunks() const { return (data_.size() - 1) / chunk_samples + 1; }
     Index first_sample(Index chunk) const { return chunk * chunk_samples; }
@@ -28,7 +28,7 @@ class LOCKSTEP_EXPORT ChunkInference {
     SampleReader<Scalar>& reader() { return reader_; }
 
   private:
-    const Network<Scalar>& network_;
+    const Layer<Scalar>& layers_;
     const Dataset& data_;
     SampleReader<Scalar> reader_;
     AlignedVector<Scalar> input_, outputs_;

@@ -1,0 +1,36 @@
+"""`lockstep bench`: each benchmark ends with its table, and the same rows in a file."""
+import json
+import unittest
+
+from launcher import LauncherTest
+
+CNN = "conv 4 3x3 pad 1, batchnorm, relu, maxpool 4, conv 6 3x3, batchnorm, relu, flatten, linear 10"
+
+
+class Bench(LauncherTest):
+    def rows_of(self, ranks, what, *arguments):
+        result = self.succeed(ranks, "bench", what, *arguments, "--json", "rows.json", seconds=120)
+        written = json.loads((self.folder / "rows.json").read_text())
+        self.assertEqual((written["benchmark"], written["ranks"]), (what, ranks))
+        for name in written["rows"][0]:
+            self.assertIn(name.strip(), result.out)
+        return written["rows"]
+
+    def test_infer_folds_without_changing_what_comes_out(self):
+        for ranks, model, batch_norms, left in ((1, "linear 20, batchnorm, relu, linear 10", 1, 0), (2, CNN, 2, 0),
+                                                (1, "batchnorm, relu, linear 10", 1, 1)):
+            with self.subTest(model):
+                row, = self.rows_of(ranks, "infer", "--train-samples", "300", "--test-samples", "10",
+                                    "--batch-size", "20", "--model", model)
+                self.assertEqual((row["batch norms"], row["left"]), (batch_norms, left))
+                self.assertLessEqual(row["difference"], 1)
+                self.assertGreater(min(row["samples/s"], row["folded"]), 0)
+                self.assertAlmostEqual(row["ratio"], row["folded"] / row["samples/s"], places=6)
+
+    def test_what_is_unknown(self):
+        self.expect_error(["'inference' is unknown", "infer"], "bench", "inference", ranks=[2])
+        self.assertIn("  infer ", self.succeed(1, "bench", "--help").out)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
