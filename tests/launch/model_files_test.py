@@ -106,7 +106,7 @@ class InitFrom(LauncherTest):
             self.assertIn("10 of 12 tensors", result.out)
             fingerprints.add(result.fingerprint)
         self.assertEqual(len(fingerprints), 1)
-        self.succeed(2, "train", "--config", "run-1/config.cfg", "--output", "again")
+        self.succeed(2, "train", "--config", f"run-{RANKS[0]}/config.cfg", "--output", "again")
 
     def test_what_else_does_not_fit(self):
         deeper = [*self.train, "--input", "standardized", "--init-partial", "true", "--model",

@@ -166,8 +166,9 @@ class ProgressBar(LauncherTest):
 
     def output_on_a_terminal(self, command, name):
         ours, theirs = pty.openpty()
-        with subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=theirs,
-                              stderr=subprocess.DEVNULL, env=os.environ | {"TERM": name}) as process:
+        with open(self.folder / "errors", "wb") as errors, \
+                subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=theirs, stderr=errors,
+                                 env=os.environ | {"TERM": name}) as process:
             os.close(theirs)
             output = b""
             while True:
@@ -176,7 +177,7 @@ class ProgressBar(LauncherTest):
                 except OSError:  # the other end is closed
                     break
                 output += part
-            self.assertEqual(process.wait(), 0)
+            self.assertEqual(process.wait(), 0, (self.folder / "errors").read_text())
         os.close(ours)
         return output.decode()
 
