@@ -9,6 +9,20 @@
 
 namespace lockstep {
 
+void check_outline(const Dataset& data) {
+    const Shape shape = data.input_shape();
+    const Target target = data.target();
+    const std::string whose = "data set " + data.name() + ": ";
+    if (data.size() < 1) throw UsageError(whose + "it has no sample");
+    if (shape.height < 1 || shape.width < 1 || shape.channels < 1)
+        throw UsageError(whose + "its samples are " + shape.to_string() + ", without a value");
+    if (target.classes < 0 || target.values < 0 || (target.classes > 0 && target.values > 0))
+        throw UsageError(whose + "its target has " + std::to_string(target.classes) + " classes and " +
+                         std::to_string(target.values) +
+                         " values: it is one of so many classes, or so many " +
+                         "values, and the other number 0");
+}
+
 template <class Value>
 void check_finite(const Dataset& data, Index sample, const Value* values) {
     const Index count = data.input_shape().size();
@@ -57,6 +71,7 @@ SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& tr
       target_(data.target()),
       as_float_(std::is_same_v<Scalar, float> && data.precision() != InputPrecision::double_values),
       may_be_infinite_(data.precision() != InputPrecision::byte) {
+    check_outline(data);
     if (transform.shape() != shape_)
         throw UsageError("the samples of data set " + data.name() + " are " + shape_.to_string() +
                          ", but the input transform takes " + transform.shape().to_string());

@@ -1,8 +1,11 @@
+#include "../comm/failure_guard.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/chunk_inference.hpp>
+#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
@@ -69,20 +72,21 @@ class ChunkEvaluator {
             if (task_ == Task::labels) check_labels(data_, begin + i, target);
         }
         const auto targets = std::span<const double>(targets_).first(static_cast<std::size_t>(count * width));
-        const ScoreSums score = score_sums(task_, outputs, targets);
+        const ScoreSums score = score_sums(task_, data_.target(), outputs, targets);
         double* const common = sums + layout_.first_sum;
         common[0] = loss_.sum(outputs, targets);
         common[1] = score.samples;
         std::ranges::copy(score.parts, common + 2);
         for (Index i = 0; i < count; ++i)
-            add_details(outputs.data + i * outputs.shape.size(), targets_.data() + i * width, sums);
+            add_details(outputs.data + i * outputs.shape.size(), scored_outputs(data_.target()),
+                        targets_.data() + i * width, sums);
         if (layout_.moments_of > 0) add_moments(count, sums);
     }
 
   private:
-    void add_details(const Scalar* outputs, const double* target, double* sums) const {
+    /// `width`: classes, values or labels; of more outputs the first are scored.
+    void add_details(const Scalar* outputs, Index width, const double* target, double* sums) const {
         double* const detail = sums + layout_.detail;
-        const Index width = network_.output_shape().size();
         switch (task_) {
             case Task::classification: {
                 const auto label = static_cast<Index>(*target);
@@ -189,35 +193,38 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
-    loss->check(data.target(), network.output_shape().size());
-    const Task task = task_of(data.target(), *loss);
-    const Layout layout(task, data.target());
-    ChunkEvaluator<Scalar> evaluator(network, data, transform, loss, task, layout);
+    const Target target = data.target();
+    const Task task = task_of(target, *loss);
+    const Layout layout(task, target);
+    std::optional<ChunkEvaluator<Scalar>> evaluator;
+    Settings subject;
+    std::string fault = fault_of([&] {
+        check_outputs(*loss, target, network.output_shape().size());
+        evaluator.emplace(network, data, transform, loss, task, layout);
+        subject = {{"data", outline(data)}, {"loss", loss->text()}};
+    });
+    check_agreement(communicator, "an evaluation", std::move(subject), fault);
 
-    const Index chunks = evaluator.chunks();
+    const Index chunks = evaluator->chunks();
     // A power of two: then the tree over the chunks is the same whatever stands, empty, to the right of them.
     const auto leaves = static_cast<int>(
         std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(chunks, communicator.size()))));
     TreeExchange exchange(communicator, ReplicaMap(leaves, communicator.size()), {0, leaves},
                           static_cast<std::size_t>(layout.size),
                           [&layout](double* left, const double* right) { layout.merge(left, right); });
-    std::string fault;
     for (int i = 0; i < exchange.hosted().size(); ++i) {
         std::fill_n(exchange.leaf(i), layout.size, 0.0);
         const Index chunk = exchange.hosted().begin + i;
-        try {
-            if (chunk < chunks && fault.empty()) evaluator.evaluate(chunk, exchange.leaf(i));
-        } catch (const Error& error) {
-            fault = error.what();
-            exchange.leaf(i)[layout.faults] = 1;
-        }
+        if (chunk < chunks && fault.empty())
+            fault = fault_of([&] { evaluator->evaluate(chunk, exchange.leaf(i)); });
+        if (!fault.empty()) exchange.leaf(i)[layout.faults] = 1;
         exchange.push(i);
     }
     exchange.start(ExchangeLabel("evaluation of " + std::to_string(data.size()) + " samples",
                                  ExchangeKind::gather, layout.size, sizeof(Scalar)));
     const double* const sums = exchange.wait();
     if (sums[layout.faults] > 0) check_agreement(communicator, "an evaluation", {}, fault);
-    return result_of(task, data.target(), layout, sums);
+    return result_of(task, target, layout, sums);
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                     \

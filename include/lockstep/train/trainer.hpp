@@ -138,12 +138,17 @@ class LOCKSTEP_EXPORT Trainer {
 
     /// Throws unless the step has come that far.
     void expect(Stage stage, const char* call);
+    /// Throws in the middle of a step.
+    void expect_no_step(const char* call);
     void check_options() const;
     void check_state();
     void check_statistics_groups() const;
+    void set_up();
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
-    void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
+    void pass_forward(std::uint64_t step);
+    /// And starts to add them up over the ranks.
+    void compute_losses(Index global_batch);
     std::uint64_t number_of_step() const {
         return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
     }

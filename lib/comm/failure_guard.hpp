@@ -1,0 +1,48 @@
+/// What one rank alone throws, made known to the ranks that would wait for it: whatever it is, a user's own exception
+/// or ours.
+#pragma once
+
+#include <lockstep/comm/communicator.hpp>
+
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace lockstep {
+
+/// The text of the exception that is being handled; never empty.
+inline std::string text_of_current_exception() {
+    try {
+        throw;
+    } catch (const std::exception& error) {
+        const std::string text = error.what();
+        return text.empty() ? "an exception without a text" : text;
+    } catch (...) {
+        return "an exception that is no std::exception";
+    }
+}
+
+/// The text of what `action` throws, for check_agreement; empty where it throws nothing.
+template <class Action>
+std::string fault_of(Action&& action) {
+    try {
+        std::forward<Action>(action)();
+    } catch (...) {
+        return text_of_current_exception();
+    }
+    return {};
+}
+
+/// Runs what other ranks will wait for. Where it throws they get a CommunicationError that says so, at once, and the
+/// caller gets the exception as it is. For what may fail on one rank alone: the communicator is of no use after.
+template <class Action>
+decltype(auto) or_announce(const Communicator& communicator, Action&& action) {
+    try {
+        return std::forward<Action>(action)();
+    } catch (...) {
+        communicator.announce_failure(text_of_current_exception());
+        throw;
+    }
+}
+
+}  // namespace lockstep
