@@ -5,6 +5,7 @@
 #include <lockstep/comm/communicator.hpp>
 
 #include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,8 @@ namespace lockstep {
 inline std::string text_of_current_exception() {
     try {
         throw;
+    } catch (const std::bad_alloc&) {
+        return "out of memory";
     } catch (const std::exception& error) {
         const std::string text = error.what();
         return text.empty() ? "an exception without a text" : text;

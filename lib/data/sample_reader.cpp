@@ -37,6 +37,17 @@ void check_finite(const Dataset& data, Index sample, const Value* values) {
                          ": leave such samples out, or fill the gaps, before training");
 }
 
+template <class Value>
+void check_input(const Dataset& data, Index sample, const Value* values) {
+    check_finite(data, sample, values);
+    if (data.precision() != InputPrecision::byte) return;
+    for (Index i = 0; i < data.input_shape().size(); ++i)
+        if (values[i] < 0 || values[i] > 255 || values[i] != std::floor(values[i]))
+            throw UsageError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
+                             std::to_string(i) + " is " + shortest_text(static_cast<double>(values[i])) +
+                             ", where its precision says bytes: 0 to 255");
+}
+
 void check_target(const Dataset& data, Index sample, const double* values) {
     const Target target = data.target();
     for (Index i = 0; i < target.size(); ++i) {
@@ -97,6 +108,9 @@ void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, Alig
         values = varied.data();
     }
     transform_.apply(values, out);
+    // A double may be finite and its float not.
+    if constexpr (!std::is_same_v<Value, Scalar> && std::is_same_v<Scalar, float>)
+        check_finite(data_, sample, out);
 }
 
 template <class Scalar>
@@ -116,6 +130,8 @@ void SampleReader<Scalar>::read_target(Index sample, double* out) const {
 
 template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const float*);
 template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const double*);
+template LOCKSTEP_EXPORT void check_input(const Dataset&, Index, const float*);
+template LOCKSTEP_EXPORT void check_input(const Dataset&, Index, const double*);
 template class SampleReader<float>;
 template class SampleReader<double>;
 

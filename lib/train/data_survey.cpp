@@ -111,7 +111,7 @@ class BlockReader {
         Value* next = inputs_.data();
         for (Index sample = blocks_.begin(block); sample < blocks_.end(block); ++sample, next += values()) {
             data_.read_input(sample, next);
-            check_finite(data_, sample, next);
+            check_input(data_, sample, next);
         }
     }
 

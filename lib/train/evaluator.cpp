@@ -3,15 +3,16 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
+#include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/chunk_inference.hpp>
-#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <span>
 
 namespace lockstep {
@@ -58,8 +59,6 @@ class ChunkEvaluator {
           task_(task),
           layout_(layout),
           targets_(static_cast<std::size_t>(inference_.chunk_samples * data.target().size())) {}
-
-    Index chunks() const { return inference_.chunks(); }
 
     /// Writes the sums over a chunk to zeros.
     void evaluate(Index chunk, double* sums) {
@@ -124,9 +123,10 @@ class ChunkEvaluator {
             const auto target = [&](Index i) {
                 return targets_[static_cast<std::size_t>(i * layout_.moments_of + j)];
             };
-            double& mean = moments.mean()[j];
-            for (Index i = 0; i < count; ++i) mean += target(i);
-            mean /= moments.count();
+            // From the first one, so that those of a constant target are exactly 0.
+            double deviations = 0;
+            for (Index i = 0; i < count; ++i) deviations += target(i) - target(0);
+            const double mean = moments.mean()[j] = target(0) + deviations / moments.count();
             for (Index i = 0; i < count; ++i) moments.m2()[j] += (target(i) - mean) * (target(i) - mean);
         }
     }
@@ -193,19 +193,17 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
+    check_outline(data);
     const Target target = data.target();
     const Task task = task_of(target, *loss);
     const Layout layout(task, target);
     std::optional<ChunkEvaluator<Scalar>> evaluator;
-    Settings subject;
     std::string fault = fault_of([&] {
         check_outputs(*loss, target, network.output_shape().size());
         evaluator.emplace(network, data, transform, loss, task, layout);
-        subject = {{"data", outline(data)}, {"loss", loss->text()}};
     });
-    check_agreement(communicator, "an evaluation", std::move(subject), fault);
 
-    const Index chunks = evaluator->chunks();
+    const Index chunks = (data.size() - 1) / ChunkInference<Scalar>::chunk_samples + 1;
     // A power of two: then the tree over the chunks is the same whatever stands, empty, to the right of them.
     const auto leaves = static_cast<int>(
         std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(chunks, communicator.size()))));

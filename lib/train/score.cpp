@@ -64,7 +64,8 @@ Index scored_outputs(const Target& target) {
 void check_outputs(const LossFunction& loss, const Target& target, Index outputs) {
     loss.check(target, outputs);
     if (outputs < scored_outputs(target))
-        throw UsageError("the model ends in " + std::to_string(outputs) + " outputs, but the data are " +
+        throw UsageError("the model ends in " + std::to_string(outputs) +
+                         (outputs == 1 ? " output" : " outputs") + ", but the data are " +
                          target.to_string() +
                          ", and each of these is scored by an output: end it with 'linear " +
                          std::to_string(scored_outputs(target)) + "', or more where the loss '" +

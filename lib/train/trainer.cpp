@@ -280,6 +280,11 @@ void Trainer<Scalar>::backward() {
 template <class Scalar>
 StepResult Trainer<Scalar>::update(double learning_rate) {
     expect(Stage::has_gradients, "update");
+    or_announce(communicator_, [&] {
+        if (!std::isfinite(learning_rate))
+            throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
+                             shortest_text(learning_rate));
+    });
     const Scalar* const gradients = reducer_->finish();
     const StepSums sums = summary_->finish();
     stage_ = Stage::between_steps;

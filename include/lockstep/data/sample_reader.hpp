@@ -51,6 +51,9 @@ LOCKSTEP_EXPORT void check_outline(const Dataset& data);
 /// float and double.
 template <class Value>
 LOCKSTEP_EXPORT void check_finite(const Dataset& data, Index sample, const Value* values);
+/// The same, and UsageError where the data set says that its values are bytes and one is not a whole number from 0 to 255.
+template <class Value>
+LOCKSTEP_EXPORT void check_input(const Dataset& data, Index sample, const Value* values);
 /// Throws UsageError, naming the sample, if its target is no class of the data set's, or holds a value that is not
 /// finite.
 LOCKSTEP_EXPORT void check_target(const Dataset& data, Index sample, const double* target);
