@@ -2,11 +2,14 @@
 /// or ours.
 #pragma once
 
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/communicator.hpp>
 
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -34,6 +37,27 @@ std::string fault_of(Action&& action) {
         return text_of_current_exception();
     }
     return {};
+}
+
+/// Collective: runs what each rank does by itself. Where it throws on some ranks it throws on all, and the communicator
+/// remains usable: the exception itself where it was thrown, elsewhere a CommunicationError with its text.
+template <class Action>
+void together(const Communicator& communicator, std::string_view what, Action&& action) {
+    std::exception_ptr thrown;
+    const std::string fault = fault_of([&] {
+        try {
+            std::forward<Action>(action)();
+        } catch (...) {
+            thrown = std::current_exception();
+            throw;
+        }
+    });
+    try {
+        check_agreement(communicator, what, {}, fault);
+    } catch (const Error&) {
+        if (thrown) std::rethrow_exception(thrown);
+        throw;
+    }
 }
 
 /// Runs what other ranks will wait for. Where it throws they get a CommunicationError that says so, at once, and the

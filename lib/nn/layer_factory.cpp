@@ -13,7 +13,8 @@ namespace {
         layer.fail(
             "softmax is no layer: the loss applies it to what the last layer gives, and 'predict "
             "--probabilities' shows it; leave it out");
-    layer.fail("unknown layer; known are " + known_layers());
+    layer.fail("unknown layer; known are " + known_layers() +
+               "; one of your own is known after register_layer");
 }
 
 template <class Scalar>

@@ -1,3 +1,4 @@
+#include "../comm/failure_guard.hpp"
 #include "checked_values.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -52,6 +53,27 @@ Settings joined(const Settings& settings, const Settings& more) {
     return all;
 }
 
+template <class Scalar>
+void load_on_this_rank(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+    const SafetensorsFile file = SafetensorsFile::read(path);
+    check_same_run(file, joined(trainer.settings(), more));
+    const Index epoch = count_of(file, epoch_key);
+    const Index steps = count_of(file, optimizer_steps_key);
+    // Into copies, as load_weights does: a file that fails half way must not leave half of it.
+    std::vector<std::vector<Scalar>> loaded;
+    for (const auto& state : trainer.optimizer().state()) {
+        const Index length = static_cast<Index>(state.values.size());
+        auto& values = loaded.emplace_back(state.values.size());
+        read_checked(file, optimizer_array(state.name), std::span(&length, 1), std::span(values),
+                     state.name == "exp_avg_sq" ? ValueRange::finite_and_not_negative : ValueRange::finite);
+    }
+    load_weights(file, trainer.network());
+    for (std::size_t i = 0; i < loaded.size(); ++i)
+        std::ranges::copy(loaded[i], trainer.optimizer().state()[i].values.begin());
+    trainer.optimizer().set_step_count(steps);
+    trainer.set_epoch(epoch);
+}
+
 }  // namespace
 
 template <class Scalar>
@@ -76,23 +98,8 @@ void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
 
 template <class Scalar>
 void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
-    const SafetensorsFile file = SafetensorsFile::read(path);
-    check_same_run(file, joined(trainer.settings(), more));
-    const Index epoch = count_of(file, epoch_key);
-    const Index steps = count_of(file, optimizer_steps_key);
-    // Into copies, as load_weights does: a file that fails half way must not leave half of it.
-    std::vector<std::vector<Scalar>> loaded;
-    for (const auto& state : trainer.optimizer().state()) {
-        const Index length = static_cast<Index>(state.values.size());
-        auto& values = loaded.emplace_back(state.values.size());
-        read_checked(file, optimizer_array(state.name), std::span(&length, 1), std::span(values),
-                     state.name == "exp_avg_sq" ? ValueRange::finite_and_not_negative : ValueRange::finite);
-    }
-    load_weights(file, trainer.network());
-    for (std::size_t i = 0; i < loaded.size(); ++i)
-        std::ranges::copy(loaded[i], trainer.optimizer().state()[i].values.begin());
-    trainer.optimizer().set_step_count(steps);
-    trainer.set_epoch(epoch);
+    together(trainer.network().setup().communicator, "loading a checkpoint",
+             [&] { load_on_this_rank(trainer, path, more); });
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                  \

@@ -6,6 +6,7 @@
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/chunk_inference.hpp>
+#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
@@ -193,7 +194,8 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
-    check_outline(data);
+    if (const std::string none = fault_of([&] { check_outline(data); }); !none.empty())
+        check_agreement(communicator, "an evaluation", {}, none);  // throws
     const Target target = data.target();
     const Task task = task_of(target, *loss);
     const Layout layout(task, target);
@@ -218,8 +220,8 @@ Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const I
         if (!fault.empty()) exchange.leaf(i)[layout.faults] = 1;
         exchange.push(i);
     }
-    exchange.start(ExchangeLabel("evaluation of " + std::to_string(data.size()) + " samples",
-                                 ExchangeKind::gather, layout.size, sizeof(Scalar)));
+    exchange.start(
+        ExchangeLabel("evaluation of " + outline(data), ExchangeKind::gather, layout.size, sizeof(Scalar)));
     const double* const sums = exchange.wait();
     if (sums[layout.faults] > 0) check_agreement(communicator, "an evaluation", {}, fault);
     return result_of(task, target, layout, sums);

@@ -131,8 +131,8 @@ std::optional<ModelSignature> read_signature(const SafetensorsFile& file) {
                                  .input = read_input(file)};
         if (!(signature.epsilon > 0)) fail(file, std::string("'") + epsilon_key + "' is not positive");
         return signature;
-    } catch (const UsageError& error) {
-        fail(file, error.what());
+    } catch (const UsageError& error) {  // the file may be sound, and a layer not registered here
+        throw FileError(file.path().string() + ": what its metadata say is of no use here: " + error.what());
     }
 }
 

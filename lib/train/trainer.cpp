@@ -280,11 +280,6 @@ void Trainer<Scalar>::backward() {
 template <class Scalar>
 StepResult Trainer<Scalar>::update(double learning_rate) {
     expect(Stage::has_gradients, "update");
-    or_announce(communicator_, [&] {
-        if (!std::isfinite(learning_rate))
-            throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
-                             shortest_text(learning_rate));
-    });
     const Scalar* const gradients = reducer_->finish();
     const StepSums sums = summary_->finish();
     stage_ = Stage::between_steps;
@@ -295,6 +290,9 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
                              ": lower the learning rate, or warm it up");
+    if (!std::isfinite(learning_rate))
+        throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
+                         shortest_text(learning_rate));
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
     std::span<const Scalar> clipped(gradients, network_.parameters().size());

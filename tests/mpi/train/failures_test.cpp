@@ -1,9 +1,11 @@
 // Whatever a user's own data set, layer, loss or rule throws, on one rank alone: every rank has an error at once that says
 // what it was, and all but that rank which one.
 #include <support/mpi_values.hpp>
+#include <support/scratch_folder.hpp>
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/layer_registry.hpp>
+#include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/trainer.hpp>
 
@@ -13,6 +15,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lockstep::test {
@@ -45,18 +48,20 @@ void may_fail(const std::string& place) {
 class Brittle final : public Dataset {
   public:
     std::string name() const override { return "brittle"; }
-    Index size() const override { return 1000; }
+    Index size() const override { return samples; }
     Shape input_shape() const override { return Shape::dense(features); }
-    Target target() const override { return {.values = 1}; }
+    Target target() const override { return wanted; }
     void read_input(Index sample, double* values) const override {
         may_fail("read_input");
         for (Index i = 0; i < features; ++i) values[i] = static_cast<double>((sample * i) % 7);
     }
     void read_target(Index sample, double* values) const override {
         may_fail("read_target");
-        *values = static_cast<double>(sample % 5);
+        std::fill_n(values, wanted.size(), static_cast<double>(sample % 5));
     }
     static constexpr Index features = 1023;
+    Index samples = 1000;
+    Target wanted{.values = 1};
     void prefetch(Index, Index) const override { may_fail("prefetch"); }
     void check_unchanged() const override { may_fail("check_unchanged"); }
 };
@@ -195,6 +200,40 @@ TEST(Failures, WhatOneRankThrowsReachesAll) {
 TEST(Failures, SoItDoesInDouble) {
     for (const Fault& one : faults)
         if (one.phase == "epoch") expect_news_on_all_ranks<double>(one);
+}
+
+TEST(Failures, ACheckpointThatOneRankCannotReadIsLoadedByNone) {
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 15});
+    const Brittle data;
+    Trainer<float> trainer({.model = "linear 1", .replicas = 4}, data, world);
+    const ScratchFolder folder;  // of this rank
+    save_checkpoint(trainer, folder / "checkpoint");
+    const Watch watch;
+    const bool culprit = world.rank() == world.size() - 1;
+    const std::string text = lockstep::testing::error_of<Error>(
+        [&] { load_checkpoint(trainer, folder / (culprit ? "missing" : "checkpoint")); });
+    EXPECT_TRUE(contains(text, "missing: there is no such file")) << text;
+    EXPECT_LT(watch.seconds(), 10);
+    EXPECT_NO_THROW(load_checkpoint(trainer, folder / "checkpoint")) << "the communicator remains usable";
+}
+
+TEST(Failures, AnEvaluationOfOtherDataOnOneRankIsFoundOut) {
+    const Brittle data;
+    for (const auto& [samples, target] :
+         {std::pair{Index{600}, Target{.values = 1}}, {1000, {.values = 2}}, {0, {.values = 1}}}) {
+        const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 15});
+        if (world.size() == 1) return;
+        Trainer<float> trainer({.model = "linear 1", .replicas = 4}, data, world);
+        Brittle other;
+        if (world.rank() == 0) {
+            other.samples = samples;
+            other.wanted = target;
+        }
+        const Watch watch;
+        EXPECT_THROW(evaluate(trainer.network(), other, trainer.transform(), trainer.loss(), world),
+                     CommunicationError);
+        EXPECT_LT(watch.seconds(), 10);
+    }
 }
 
 TEST(Failures, WithoutAFaultNothingIsThrown) {
