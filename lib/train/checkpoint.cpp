@@ -85,6 +85,8 @@ void save_weights(const Network<Scalar>& network, const std::filesystem::path& p
 
 template <class Scalar>
 void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+    if (trainer.in_epoch())
+        throw UsageError("a checkpoint is taken between epochs: call end_epoch first, or save_weights");
     SafetensorsWriter writer;
     add_weights(trainer.network(), writer);
     for (const auto& state : trainer.optimizer().state())

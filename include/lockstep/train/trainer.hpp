@@ -88,6 +88,8 @@ class LOCKSTEP_EXPORT Trainer {
     Index steps_per_epoch() const { return sampler_.batches(); }
     /// Epochs that are complete.
     Index epoch() const { return epoch_; }
+    /// Whether another one has begun.
+    bool in_epoch() const { return stage_ != Stage::between_epochs; }
     /// Continues after so many complete epochs, with begin_epoch; parameters and the optimizer's state are set by the
     /// caller.
     void set_epoch(Index complete);
