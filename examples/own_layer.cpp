@@ -13,7 +13,6 @@ struct Gain final : Layer<Scalar> {
     std::string kind() const override { return "gain"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override {
         offset = layout.add_parameter(prefix + "gain", {size}, ParameterKind::scale);
-        this->set_first_parameter(offset);
     }
     void bind(ParameterStore<Scalar>& store) override { gain = store.parameters.data() + offset; }
     void initialize(std::uint64_t) override { std::fill_n(gain, size, first); }

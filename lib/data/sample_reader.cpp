@@ -9,6 +9,20 @@
 
 namespace lockstep {
 
+void check_outline(const Dataset& data) {
+    const Shape shape = data.input_shape();
+    const Target target = data.target();
+    const std::string whose = "data set " + data.name() + ": ";
+    if (data.size() < 1) throw UsageError(whose + "it has no sample");
+    if (shape.height < 1 || shape.width < 1 || shape.channels < 1)
+        throw UsageError(whose + "its samples are " + shape.to_string() + ", without a value");
+    if (target.classes < 0 || target.values < 0 || (target.classes > 0 && target.values > 0))
+        throw UsageError(whose + "its target has " + std::to_string(target.classes) + " classes and " +
+                         std::to_string(target.values) +
+                         " values: it is one of so many classes, or so many " +
+                         "values, and the other number 0");
+}
+
 template <class Value>
 void check_finite(const Dataset& data, Index sample, const Value* values) {
     const Index count = data.input_shape().size();
@@ -21,6 +35,17 @@ void check_finite(const Dataset& data, Index sample, const Value* values) {
     throw NumericalError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
                          std::to_string(bad - values) + " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
                          ": leave such samples out, or fill the gaps, before training");
+}
+
+template <class Value>
+void check_input(const Dataset& data, Index sample, const Value* values) {
+    check_finite(data, sample, values);
+    if (data.precision() != InputPrecision::byte) return;
+    for (Index i = 0; i < data.input_shape().size(); ++i)
+        if (values[i] < 0 || values[i] > 255 || values[i] != std::floor(values[i]))
+            throw UsageError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
+                             std::to_string(i) + " is " + shortest_text(static_cast<double>(values[i])) +
+                             ", where its precision says bytes: 0 to 255");
 }
 
 void check_target(const Dataset& data, Index sample, const double* values) {
@@ -57,6 +82,7 @@ SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& tr
       target_(data.target()),
       as_float_(std::is_same_v<Scalar, float> && data.precision() != InputPrecision::double_values),
       may_be_infinite_(data.precision() != InputPrecision::byte) {
+    check_outline(data);
     if (transform.shape() != shape_)
         throw UsageError("the samples of data set " + data.name() + " are " + shape_.to_string() +
                          ", but the input transform takes " + transform.shape().to_string());
@@ -82,6 +108,9 @@ void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, Alig
         values = varied.data();
     }
     transform_.apply(values, out);
+    // A double may be finite and its float not.
+    if constexpr (!std::is_same_v<Value, Scalar> && std::is_same_v<Scalar, float>)
+        check_finite(data_, sample, out);
 }
 
 template <class Scalar>
@@ -101,6 +130,8 @@ void SampleReader<Scalar>::read_target(Index sample, double* out) const {
 
 template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const float*);
 template LOCKSTEP_EXPORT void check_finite(const Dataset&, Index, const double*);
+template LOCKSTEP_EXPORT void check_input(const Dataset&, Index, const float*);
+template LOCKSTEP_EXPORT void check_input(const Dataset&, Index, const double*);
 template class SampleReader<float>;
 template class SampleReader<double>;
 

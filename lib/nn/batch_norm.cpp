@@ -33,7 +33,6 @@ void BatchNorm<Scalar>::declare(ParameterLayout& layout, const std::string& pref
     const auto hosted = static_cast<std::size_t>(norm_->hosted_replicas());
     forward_slices_.resize(hosted);
     backward_slices_.resize(hosted);
-    this->set_first_parameter(layout.parameter_values());
     if (affine()) {
         gamma_offset_ = layout.add_parameter(prefix + "weight", {channels}, ParameterKind::scale);
         beta_offset_ = layout.add_parameter(prefix + "bias", {channels}, ParameterKind::shift);

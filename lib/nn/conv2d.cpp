@@ -53,7 +53,6 @@ void Conv2d<Scalar>::declare(ParameterLayout& layout, const std::string& prefix)
         {outputs, this->input_shape().channels, options_.kernel_height, options_.kernel_width},
         ParameterKind::weight, {2, 3, 1, 0});
     if (options_.bias) bias_offset_ = layout.add_parameter(prefix + "bias", {outputs}, ParameterKind::bias);
-    this->set_first_parameter(weight_offset_);
 }
 
 template <class Scalar>

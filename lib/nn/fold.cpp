@@ -22,7 +22,7 @@ template <class Scalar>
 FoldedNetwork<Scalar>::FoldedNetwork(const Network<Scalar>& network)
     : layers_(layers_like(network)), store_(network.layout()) {
     ParameterLayout layout;  // the network's
-    layers_->declare(layout, "");
+    layers_->place(layout, "");
     layers_->bind(store_);
     std::ranges::copy(network.parameters(), store_.parameters.begin());
     std::ranges::copy(network.averages(), store_.averages.begin());

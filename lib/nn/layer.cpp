@@ -3,9 +3,12 @@
 namespace lockstep {
 
 template <class Scalar>
-void Layer<Scalar>::declare(ParameterLayout& layout, const std::string&) {
-    set_first_parameter(layout.parameter_values());
+void Layer<Scalar>::place(ParameterLayout& layout, const std::string& prefix) {
+    first_parameter_ = layout.parameter_values();
+    declare(layout, prefix);
 }
+template <class Scalar>
+void Layer<Scalar>::declare(ParameterLayout&, const std::string&) {}
 template <class Scalar>
 void Layer<Scalar>::bind(ParameterStore<Scalar>&) {}
 template <class Scalar>

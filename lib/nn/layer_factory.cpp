@@ -13,7 +13,8 @@ namespace {
         layer.fail(
             "softmax is no layer: the loss applies it to what the last layer gives, and 'predict "
             "--probabilities' shows it; leave it out");
-    layer.fail("unknown layer; known are " + known_layers());
+    layer.fail("unknown layer; known are " + known_layers() +
+               "; one of your own is known after register_layer");
 }
 
 template <class Scalar>
@@ -57,6 +58,11 @@ class Factory {
             auto layer = maker_of<Scalar>(*kind)(context);
             if (layer == nullptr) context.fail("its maker has made nothing");
             context.expect_all_read();
+            const Shape output = layer->output_shape();
+            if (layer->input_shape() != input || output.height < 1 || output.width < 1 || output.channels < 1)
+                context.fail("it is made to take samples of " + layer->input_shape().to_string() +
+                             " and give " + output.to_string() + ", where it gets " + input.to_string() +
+                             " and must give at least one value");
             if (!description.body.empty() && !context.has_made_body())
                 context.fail("it takes no layers in braces");
             return layer;

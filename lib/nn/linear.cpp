@@ -17,7 +17,6 @@ template <class Scalar>
 void Linear<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
     weight_offset_ = layout.add_parameter(prefix + "weight", {outputs(), inputs()}, ParameterKind::weight);
     bias_offset_ = layout.add_parameter(prefix + "bias", {outputs()}, ParameterKind::bias);
-    this->set_first_parameter(weight_offset_);
 }
 
 template <class Scalar>

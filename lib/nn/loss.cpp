@@ -34,6 +34,7 @@ double BatchLoss<Scalar>::sum(const Tensor<const Scalar>& outputs, std::span<con
     double sum = 0;
     Scalar* out = gradient.data;
     for (Index sample = 0; sample < outputs.batch; ++sample) {
+        std::ranges::fill(gradient_, 0.0);  // for a loss that writes only some
         sum += value(outputs.data, targets, sample, gradient_);
         for (const double derivative : gradient_) *out++ = static_cast<Scalar>(derivative * scale);
     }

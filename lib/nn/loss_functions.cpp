@@ -157,11 +157,23 @@ class BinaryCrossEntropy final : public PerValue {
     }
 };
 
+bool is_built_in(const std::string& name) {
+    try {
+        parse_loss(name);
+        return true;
+    } catch (const UsageError&) {
+        return false;
+    }
+}
+
 class OwnLoss final : public LossFunction {
   public:
     OwnLoss(std::string name, LossCallable value) : name_(std::move(name)), value_(std::move(value)) {
         if (name_.empty() || !value_)
             throw UsageError("a loss of one's own needs a name and something to call");
+        if (is_built_in(name_))
+            throw UsageError("a loss of one's own cannot be named '" + name_ +
+                             "', as one of the library's is");
     }
     std::string text() const override { return name_; }
     void check(const Target&, Index) const override {}

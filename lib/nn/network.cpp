@@ -39,7 +39,7 @@ Network<Scalar>::Network(const Model& model, Shape input, BatchNormSetup setup)
       setup_(std::move(setup)),
       map_(setup_.placement.replicas.value_or(setup_.communicator.size()), setup_.communicator.size()),
       layers_(make_sequence<Scalar>(model.layers(), fitted_input(model, input), setup_)) {
-    layers_->declare(layout_, "");
+    layers_->place(layout_, "");
     store_ = std::make_unique<ParameterStore<Scalar>>(layout_);
     layers_->bind(*store_);
     layers_->collect_batch_norms(batch_norms_);

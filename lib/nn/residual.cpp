@@ -46,9 +46,8 @@ Residual<Scalar>::Residual(std::unique_ptr<Sequence<Scalar>> body, std::unique_p
 
 template <class Scalar>
 void Residual<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
-    this->set_first_parameter(layout.parameter_values());
-    body_->declare(layout, prefix + "body.");
-    if (shortcut_) shortcut_->declare(layout, prefix + "shortcut.");
+    body_->place(layout, prefix + "body.");
+    if (shortcut_) shortcut_->place(layout, prefix + "shortcut.");
 }
 
 template <class Scalar>

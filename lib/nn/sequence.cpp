@@ -42,9 +42,8 @@ void Sequence<Scalar>::fuse_batch_norm_and_relu() {
 
 template <class Scalar>
 void Sequence<Scalar>::declare(ParameterLayout& layout, const std::string& prefix) {
-    this->set_first_parameter(layout.parameter_values());
     for (std::size_t i = 0; i < layers_.size(); ++i)
-        layers_[i]->declare(layout, prefix + std::to_string(i) + ".");
+        layers_[i]->place(layout, prefix + std::to_string(i) + ".");
 }
 
 template <class Scalar>

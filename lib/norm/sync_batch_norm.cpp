@@ -1,3 +1,4 @@
+#include "../comm/failure_guard.hpp"
 #include "layer_checks.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -10,17 +11,6 @@
 
 namespace lockstep {
 namespace {
-
-/// The text of the UsageError that `action` throws; empty if it throws none.
-template <class Action>
-std::string fault_of(Action action) {
-    try {
-        action();
-    } catch (const UsageError& error) {
-        return error.what();
-    }
-    return {};
-}
 
 /// What layers of this process have in common: names that no two of them share have to be counted somewhere.
 std::atomic<std::int64_t> layers_without_name{0};

@@ -1,3 +1,4 @@
+#include "../comm/failure_guard.hpp"
 #include "checked_values.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -52,30 +53,8 @@ Settings joined(const Settings& settings, const Settings& more) {
     return all;
 }
 
-}  // namespace
-
 template <class Scalar>
-void save_weights(const Network<Scalar>& network, const std::filesystem::path& path) {
-    SafetensorsWriter writer;
-    add_weights(network, writer);
-    writer.write(path);
-}
-
-template <class Scalar>
-void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
-    SafetensorsWriter writer;
-    add_weights(trainer.network(), writer);
-    for (const auto& state : trainer.optimizer().state())
-        writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
-    add_signature(signature_of(trainer), writer);
-    writer.set_metadata(settings_key, serialize(joined(trainer.settings(), more)));
-    writer.set_metadata(epoch_key, std::to_string(trainer.epoch()));
-    writer.set_metadata(optimizer_steps_key, std::to_string(trainer.optimizer().step_count()));
-    writer.write(path);
-}
-
-template <class Scalar>
-void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+void load_on_this_rank(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
     const SafetensorsFile file = SafetensorsFile::read(path);
     check_same_run(file, joined(trainer.settings(), more));
     const Index epoch = count_of(file, epoch_key);
@@ -93,6 +72,36 @@ void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
         std::ranges::copy(loaded[i], trainer.optimizer().state()[i].values.begin());
     trainer.optimizer().set_step_count(steps);
     trainer.set_epoch(epoch);
+}
+
+}  // namespace
+
+template <class Scalar>
+void save_weights(const Network<Scalar>& network, const std::filesystem::path& path) {
+    SafetensorsWriter writer;
+    add_weights(network, writer);
+    writer.write(path);
+}
+
+template <class Scalar>
+void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+    if (trainer.in_epoch())
+        throw UsageError("a checkpoint is taken between epochs: call end_epoch first, or save_weights");
+    SafetensorsWriter writer;
+    add_weights(trainer.network(), writer);
+    for (const auto& state : trainer.optimizer().state())
+        writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
+    add_signature(signature_of(trainer), writer);
+    writer.set_metadata(settings_key, serialize(joined(trainer.settings(), more)));
+    writer.set_metadata(epoch_key, std::to_string(trainer.epoch()));
+    writer.set_metadata(optimizer_steps_key, std::to_string(trainer.optimizer().step_count()));
+    writer.write(path);
+}
+
+template <class Scalar>
+void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+    together(trainer.network().setup().communicator, "loading a checkpoint",
+             [&] { load_on_this_rank(trainer, path, more); });
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                  \

@@ -13,7 +13,6 @@ ChunkInference<Scalar>::ChunkInference(const Layer<Scalar>& layers, const Datase
       reader_(data, transform),
       input_(static_cast<std::size_t>(chunk_samples * data.input_shape().size())),
       outputs_(static_cast<std::size_t>(chunk_samples * layers.output_shape().size())) {
-    if (data.size() < 1) throw UsageError("the data set " + data.name() + " has no sample");
     if (layers.input_shape().size() != data.input_shape().size())
         throw UsageError("the samples of data set " + data.name() + " are " + data.input_shape().to_string() +
                          ", but the network takes " + layers.input_shape().to_string());

@@ -1,3 +1,5 @@
+#include "../comm/failure_guard.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
@@ -23,6 +25,7 @@ constexpr Index spots = 64;
 /// How a data set is cut into blocks.
 struct Blocks {
     explicit Blocks(const Dataset& data) : samples(data.size()) {
+        check_outline(data);
         const Index bytes =
             (data.input_shape().size() + data.target().size()) * static_cast<Index>(sizeof(double));
         length = std::max<Index>({1, block_bytes / bytes, (samples - 1) / most_blocks + 1});
@@ -108,7 +111,7 @@ class BlockReader {
         Value* next = inputs_.data();
         for (Index sample = blocks_.begin(block); sample < blocks_.end(block); ++sample, next += values()) {
             data_.read_input(sample, next);
-            check_finite(data_, sample, next);
+            check_input(data_, sample, next);
         }
     }
 
@@ -198,12 +201,9 @@ DataSurvey survey(const Dataset& data, const Communicator& communicator, const S
             const Index block = exchange.hosted().begin + i;
             double* const leaf = exchange.leaf(i);
             std::fill_n(leaf, values, 0.0);
-            try {
-                if (block < blocks.count && fault.empty()) look_at(reader, block, leaf);
-            } catch (const Error& error) {
-                fault = error.what();
-                leaf[faults_at] = 1;
-            }
+            if (block < blocks.count && fault.empty())
+                fault = fault_of([&] { look_at(reader, block, leaf); });
+            if (!fault.empty()) leaf[faults_at] = 1;
             exchange.push(i);
         }
     });

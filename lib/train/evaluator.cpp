@@ -1,14 +1,19 @@
+#include "../comm/failure_guard.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
+#include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/chunk_inference.hpp>
+#include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <span>
 
 namespace lockstep {
@@ -56,8 +61,6 @@ class ChunkEvaluator {
           layout_(layout),
           targets_(static_cast<std::size_t>(inference_.chunk_samples * data.target().size())) {}
 
-    Index chunks() const { return inference_.chunks(); }
-
     /// Writes the sums over a chunk to zeros.
     void evaluate(Index chunk, double* sums) {
         const Tensor<const Scalar> outputs = inference_.infer(chunk);
@@ -69,20 +72,21 @@ class ChunkEvaluator {
             if (task_ == Task::labels) check_labels(data_, begin + i, target);
         }
         const auto targets = std::span<const double>(targets_).first(static_cast<std::size_t>(count * width));
-        const ScoreSums score = score_sums(task_, outputs, targets);
+        const ScoreSums score = score_sums(task_, data_.target(), outputs, targets);
         double* const common = sums + layout_.first_sum;
         common[0] = loss_.sum(outputs, targets);
         common[1] = score.samples;
         std::ranges::copy(score.parts, common + 2);
         for (Index i = 0; i < count; ++i)
-            add_details(outputs.data + i * outputs.shape.size(), targets_.data() + i * width, sums);
+            add_details(outputs.data + i * outputs.shape.size(), scored_outputs(data_.target()),
+                        targets_.data() + i * width, sums);
         if (layout_.moments_of > 0) add_moments(count, sums);
     }
 
   private:
-    void add_details(const Scalar* outputs, const double* target, double* sums) const {
+    /// `width`: classes, values or labels; of more outputs the first are scored.
+    void add_details(const Scalar* outputs, Index width, const double* target, double* sums) const {
         double* const detail = sums + layout_.detail;
-        const Index width = network_.output_shape().size();
         switch (task_) {
             case Task::classification: {
                 const auto label = static_cast<Index>(*target);
@@ -120,9 +124,10 @@ class ChunkEvaluator {
             const auto target = [&](Index i) {
                 return targets_[static_cast<std::size_t>(i * layout_.moments_of + j)];
             };
-            double& mean = moments.mean()[j];
-            for (Index i = 0; i < count; ++i) mean += target(i);
-            mean /= moments.count();
+            // From the first one, so that those of a constant target are exactly 0.
+            double deviations = 0;
+            for (Index i = 0; i < count; ++i) deviations += target(i) - target(0);
+            const double mean = moments.mean()[j] = target(0) + deviations / moments.count();
             for (Index i = 0; i < count; ++i) moments.m2()[j] += (target(i) - mean) * (target(i) - mean);
         }
     }
@@ -189,35 +194,37 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
-    loss->check(data.target(), network.output_shape().size());
-    const Task task = task_of(data.target(), *loss);
-    const Layout layout(task, data.target());
-    ChunkEvaluator<Scalar> evaluator(network, data, transform, loss, task, layout);
+    if (const std::string none = fault_of([&] { check_outline(data); }); !none.empty())
+        check_agreement(communicator, "an evaluation", {}, none);  // throws
+    const Target target = data.target();
+    const Task task = task_of(target, *loss);
+    const Layout layout(task, target);
+    std::optional<ChunkEvaluator<Scalar>> evaluator;
+    std::string fault = fault_of([&] {
+        check_outputs(*loss, target, network.output_shape().size());
+        evaluator.emplace(network, data, transform, loss, task, layout);
+    });
 
-    const Index chunks = evaluator.chunks();
+    const Index chunks = (data.size() - 1) / ChunkInference<Scalar>::chunk_samples + 1;
     // A power of two: then the tree over the chunks is the same whatever stands, empty, to the right of them.
     const auto leaves = static_cast<int>(
         std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(chunks, communicator.size()))));
     TreeExchange exchange(communicator, ReplicaMap(leaves, communicator.size()), {0, leaves},
                           static_cast<std::size_t>(layout.size),
                           [&layout](double* left, const double* right) { layout.merge(left, right); });
-    std::string fault;
     for (int i = 0; i < exchange.hosted().size(); ++i) {
         std::fill_n(exchange.leaf(i), layout.size, 0.0);
         const Index chunk = exchange.hosted().begin + i;
-        try {
-            if (chunk < chunks && fault.empty()) evaluator.evaluate(chunk, exchange.leaf(i));
-        } catch (const Error& error) {
-            fault = error.what();
-            exchange.leaf(i)[layout.faults] = 1;
-        }
+        if (chunk < chunks && fault.empty())
+            fault = fault_of([&] { evaluator->evaluate(chunk, exchange.leaf(i)); });
+        if (!fault.empty()) exchange.leaf(i)[layout.faults] = 1;
         exchange.push(i);
     }
-    exchange.start(ExchangeLabel("evaluation of " + std::to_string(data.size()) + " samples",
-                                 ExchangeKind::gather, layout.size, sizeof(Scalar)));
+    exchange.start(
+        ExchangeLabel("evaluation of " + outline(data), ExchangeKind::gather, layout.size, sizeof(Scalar)));
     const double* const sums = exchange.wait();
     if (sums[layout.faults] > 0) check_agreement(communicator, "an evaluation", {}, fault);
-    return result_of(task, data.target(), layout, sums);
+    return result_of(task, target, layout, sums);
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                     \

@@ -22,6 +22,11 @@ constexpr const char* shape_key = "lockstep.input_shape";
 constexpr const char* offset_key = "lockstep.input_offset";
 constexpr const char* divisor_key = "lockstep.input_divisor";
 
+/// The file may be sound, and a layer not registered here.
+[[noreturn]] void throw_unusable(const SafetensorsFile& file, const UsageError& error) {
+    throw FileError(file.path().string() + ": what its metadata say is of no use here: " + error.what());
+}
+
 [[noreturn]] void fail(const SafetensorsFile& file, const std::string& what) {
     throw FileError(file.path().string() + ": its metadata are damaged: " + what);
 }
@@ -132,7 +137,7 @@ std::optional<ModelSignature> read_signature(const SafetensorsFile& file) {
         if (!(signature.epsilon > 0)) fail(file, std::string("'") + epsilon_key + "' is not positive");
         return signature;
     } catch (const UsageError& error) {
-        fail(file, error.what());
+        throw_unusable(file, error);
     }
 }
 
@@ -159,7 +164,7 @@ LoadedModel<Scalar> load_model(const SafetensorsFile& file) {
     try {
         return load_model<Scalar>(file, *std::move(signature));
     } catch (const UsageError& error) {
-        fail(file, error.what());
+        throw_unusable(file, error);
     }
 }
 

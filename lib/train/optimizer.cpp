@@ -3,6 +3,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/optimizer.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -30,7 +31,16 @@ const OptimizerLoops<Scalar>& loops() {
 void OptimizerOptions::validate() const {
     require(weight_decay >= 0 && std::isfinite(weight_decay), "weight-decay", "finite and not negative",
             weight_decay);
-    if (rule) return;
+    if (rule) {
+        const std::vector<std::string> names = rule->state_names();
+        if (rule->text().empty()) throw UsageError("an update rule of one's own needs a text");
+        for (auto name = names.begin(); name != names.end(); ++name)
+            if (name->empty() || std::find(names.begin(), name, *name) != name)
+                throw UsageError("the update rule '" + rule->text() +
+                                 "' needs a name of its own for each array that it remembers, but one is '" +
+                                 *name + "'" + (name->empty() ? "" : " as well as another"));
+        return;
+    }
     if (kind == OptimizerKind::sgd) {
         require(is_fraction(momentum), "momentum", "in [0, 1)", momentum);
         if (nesterov && momentum == 0) {

@@ -1,44 +1,41 @@
+#include <lockstep/base/error.hpp>
 #include <lockstep/train/score.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 namespace lockstep {
 namespace {
 
+/// The parts of one sample's score, added to those of others.
 template <class Scalar>
-double right_answers(const Tensor<const Scalar>& outputs, std::span<const double> targets) {
-    double right = 0;
-    for (Index i = 0; i < outputs.batch; ++i)
-        right += predicted_class(outputs, i) == targets[static_cast<std::size_t>(i)] ? 1 : 0;
-    return right;
-}
-
-template <class Scalar>
-double squared_errors(const Tensor<const Scalar>& outputs, std::span<const double> targets) {
-    const auto width = static_cast<std::size_t>(outputs.shape.size());
-    double sum = 0;
-    for (std::size_t i = 0; i < targets.size(); i += width) {
-        double squares = 0;
-        for (std::size_t j = i; j < i + width; ++j) {
-            const double error = static_cast<double>(outputs.data[j]) - targets[j];
-            squares += error * error;
+void add_parts(Task task, const Scalar* outputs, Index scored, const double* target,
+               std::array<double, 3>& parts) {
+    switch (task) {
+        case Task::classification:
+            if (static_cast<double>(std::max_element(outputs, outputs + scored) - outputs) == *target)
+                ++parts[0];
+            break;
+        case Task::regression: {
+            double squares = 0;
+            for (Index j = 0; j < scored; ++j) {
+                const double error = static_cast<double>(outputs[j]) - target[j];
+                squares += error * error;
+            }
+            if (scored > 0) parts[0] += squares / static_cast<double>(scored);
+            break;
         }
-        sum += squares / static_cast<double>(width);
+        case Task::labels:
+            for (Index j = 0; j < scored; ++j) {
+                const bool on = outputs[j] > 0, should_be = target[j] >= 0.5;
+                if (on && should_be) ++parts[0];
+                if (on && !should_be) ++parts[1];
+                if (!on && should_be) ++parts[2];
+            }
+            break;
     }
-    return sum;
-}
-
-template <class Scalar>
-std::array<double, 3> label_counts(const Tensor<const Scalar>& outputs, std::span<const double> targets) {
-    std::array<double, 3> counts{};
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-        const bool on = outputs.data[i] > 0, should_be = targets[i] >= 0.5;
-        if (on && should_be) ++counts[0];
-        if (on && !should_be) ++counts[1];
-        if (!on && should_be) ++counts[2];
-    }
-    return counts;
 }
 
 }  // namespace
@@ -60,6 +57,21 @@ std::string_view score_name(Task task) {
     return "";
 }
 
+Index scored_outputs(const Target& target) {
+    return target.classes > 0 ? target.classes : target.values;
+}
+
+void check_outputs(const LossFunction& loss, const Target& target, Index outputs) {
+    loss.check(target, outputs);
+    if (outputs < scored_outputs(target))
+        throw UsageError("the model ends in " + std::to_string(outputs) +
+                         (outputs == 1 ? " output" : " outputs") + ", but the data are " +
+                         target.to_string() +
+                         ", and each of these is scored by an output: end it with 'linear " +
+                         std::to_string(scored_outputs(target)) + "', or more where the loss '" +
+                         loss.text() + "' takes more");
+}
+
 ScoreSums& ScoreSums::operator+=(const ScoreSums& other) {
     samples += other.samples;
     for (std::size_t i = 0; i < parts.size(); ++i) parts[i] += other.parts[i];
@@ -67,19 +79,12 @@ ScoreSums& ScoreSums::operator+=(const ScoreSums& other) {
 }
 
 template <class Scalar>
-ScoreSums score_sums(Task task, const Tensor<const Scalar>& outputs, std::span<const double> targets) {
+ScoreSums score_sums(Task task, const Target& target, const Tensor<const Scalar>& outputs,
+                     std::span<const double> targets) {
     ScoreSums sums{.samples = static_cast<double>(outputs.batch)};
-    switch (task) {
-        case Task::classification:
-            sums.parts[0] = right_answers(outputs, targets);
-            break;
-        case Task::regression:
-            sums.parts[0] = squared_errors(outputs, targets);
-            break;
-        case Task::labels:
-            sums.parts = label_counts(outputs, targets);
-            break;
-    }
+    for (Index i = 0; i < outputs.batch; ++i)
+        add_parts(task, outputs.data + i * outputs.shape.size(), scored_outputs(target),
+                  targets.data() + i * target.size(), sums.parts);
     return sums;
 }
 
@@ -99,7 +104,9 @@ double score(Task task, const ScoreSums& sums) {
     return std::numeric_limits<double>::quiet_NaN();
 }
 
-template LOCKSTEP_EXPORT ScoreSums score_sums(Task, const Tensor<const float>&, std::span<const double>);
-template LOCKSTEP_EXPORT ScoreSums score_sums(Task, const Tensor<const double>&, std::span<const double>);
+template LOCKSTEP_EXPORT ScoreSums score_sums(Task, const Target&, const Tensor<const float>&,
+                                              std::span<const double>);
+template LOCKSTEP_EXPORT ScoreSums score_sums(Task, const Target&, const Tensor<const double>&,
+                                              std::span<const double>);
 
 }  // namespace lockstep

@@ -1,3 +1,4 @@
+#include "../comm/failure_guard.hpp"
 #include "agreed_run.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -64,14 +65,25 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
       reader_(train, transform_, &augmentation_),
       sampler_(sampler_options(options_, train, map_)),
       schedule_(options_.schedule),
-      network_(parse_model(options_.model), train.input_shape(),
-               batch_norm_setup(options_, map_, communicator)),
+      network_(or_announce(communicator_,
+                           [&] {
+                               return Network<Scalar>(parse_model(options_.model), train.input_shape(),
+                                                      batch_norm_setup(options_, map_, communicator));
+                           })),
       loss_(options_.loss),
       task_(task_of(train.target(), *loss_)),
       batch_loss_(loss_, train.target(), network_.output_shape().size()),
-      optimizer_(options_.optimizer, network_.layout().parameter_values(), weight_ranges(network_.layout())) {
+      optimizer_(or_announce(communicator_, [this] {
+          return Optimizer<Scalar>(options_.optimizer, network_.layout().parameter_values(),
+                                   weight_ranges(network_.layout()));
+      })) {
     check_options();
     check_statistics_groups();
+    or_announce(communicator_, [this] { set_up(); });
+}
+
+template <class Scalar>
+void Trainer<Scalar>::set_up() {
     const Index batch = sampler_.largest_slice();
     network_.initialize(options_.seed);
     reducer_.emplace(communicator_, map_, network_.layout().parameter_values(),
@@ -99,7 +111,6 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
 template <class Scalar>
 void Trainer<Scalar>::check_options() const {
     if (options_.schedule.epochs < 1) throw UsageError("epochs must be at least 1");
-    loss_->check(data_.target(), network_.output_shape().size());
     if (options_.clip_norm && !(*options_.clip_norm > 0))
         throw UsageError("clip norm must be positive, but is " + shortest_text(*options_.clip_norm));
     if (options_.augmentation.enabled() && data_.input_shape().pixels() == 1)
@@ -136,6 +147,7 @@ void Trainer<Scalar>::check_statistics_groups() const {
 template <class Scalar>
 void Trainer<Scalar>::set_epoch(Index complete) {
     epoch_ = complete;
+    stage_ = Stage::between_epochs;
 }
 
 template <class Scalar>
@@ -154,7 +166,7 @@ template <class Scalar>
 void Trainer<Scalar>::fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step) {
     const SampleRange batch = sampler.global_batch(step);
     const Index width = data_.input_shape().size(), target_width = data_.target().size();
-    try {
+    or_announce(communicator_, [&] {
         const ReadAhead::Watch reading(read_ahead_);
         for (std::size_t r = 0; r < inputs_.size(); ++r) {
             const SampleRange slice = sampler.replica_slice(step, hosted_.begin + static_cast<int>(r));
@@ -168,10 +180,7 @@ void Trainer<Scalar>::fill_inputs(SampleReader<Scalar>& reader, const Sampler& s
         }
         reader.data().check_unchanged();
         if (read_ahead_.pays() && step + 1 < sampler.batches()) prefetch(reader.data(), sampler, step + 1);
-    } catch (const Error& error) {
-        communicator_.announce_failure(error.what());
-        throw;
-    }
+    });
 }
 
 template <class Scalar>
@@ -183,15 +192,24 @@ void Trainer<Scalar>::prefetch(const Dataset& data, const Sampler& sampler, Inde
 }
 
 template <class Scalar>
-void Trainer<Scalar>::compute_losses(std::span<const Tensor<const Scalar>> outputs, Index global_batch) {
-    for (std::size_t r = 0; r < outputs.size(); ++r) {
-        const auto targets = std::span<const double>(targets_[r])
-                                 .first(static_cast<std::size_t>(outputs[r].batch * data_.target().size()));
-        sums_[r].loss = batch_loss_.sum(
-            outputs[r], targets, global_batch,
-            Tensor<Scalar>{logit_gradient_storage_[r].data(), network_.output_shape(), outputs[r].batch});
-        sums_[r].score = score_sums(task_, outputs[r], targets);
-    }
+void Trainer<Scalar>::pass_forward(std::uint64_t step) {
+    or_announce(communicator_, [&] { outputs_ = network_.forward(context(step), inputs_); });
+}
+
+template <class Scalar>
+void Trainer<Scalar>::compute_losses(Index global_batch) {
+    or_announce(communicator_, [&] {
+        for (std::size_t r = 0; r < outputs_.size(); ++r) {
+            const auto& outputs = outputs_[r];
+            const auto targets = std::span<const double>(targets_[r])
+                                     .first(static_cast<std::size_t>(outputs.batch * data_.target().size()));
+            sums_[r].loss = batch_loss_.sum(
+                outputs, targets, global_batch,
+                Tensor<Scalar>{logit_gradient_storage_[r].data(), outputs.shape, outputs.batch});
+            sums_[r].score = score_sums(task_, data_.target(), outputs, targets);
+        }
+    });
+    summary_->start(sums_);
 }
 
 template <class Scalar>
@@ -205,7 +223,13 @@ void Trainer<Scalar>::expect(Stage stage, const char* call) {
 }
 
 template <class Scalar>
+void Trainer<Scalar>::expect_no_step(const char* call) {
+    if (stage_ != Stage::between_epochs) expect(Stage::between_steps, call);
+}
+
+template <class Scalar>
 void Trainer<Scalar>::begin_epoch() {
+    expect_no_step("begin_epoch");
     check_state();
     sampler_.start_epoch(epoch_);
     augmentation_.start_epoch(epoch_);
@@ -233,22 +257,23 @@ void Trainer<Scalar>::load_batch(Index step_in_epoch) {
 template <class Scalar>
 void Trainer<Scalar>::forward() {
     expect(Stage::loaded, "forward");
-    outputs_ = network_.forward(context(number_of_step()), inputs_);
+    pass_forward(number_of_step());
     stage_ = Stage::has_outputs;
 }
 
 template <class Scalar>
 void Trainer<Scalar>::compute_loss() {
     expect(Stage::has_outputs, "compute_loss");
-    compute_losses(outputs_, sampler_.global_batch(step_).size());
-    summary_->start(sums_);
+    compute_losses(sampler_.global_batch(step_).size());
     stage_ = Stage::has_loss;
 }
 
 template <class Scalar>
 void Trainer<Scalar>::backward() {
     expect(Stage::has_loss, "backward");
-    network_.backward(context(number_of_step()), inputs_, logit_gradients_, gradients_ready_);
+    or_announce(communicator_, [&] {
+        network_.backward(context(number_of_step()), inputs_, logit_gradients_, gradients_ready_);
+    });
     stage_ = Stage::has_gradients;
 }
 
@@ -265,17 +290,20 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
                              ": lower the learning rate, or warm it up");
+    if (!std::isfinite(learning_rate))
+        throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
+                         shortest_text(learning_rate));
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
     std::span<const Scalar> clipped(gradients, network_.parameters().size());
     if (clipping_) clipped = clipping_->apply(clipped);
-    optimizer_.step(network_.parameters(), clipped, learning_rate);
+    or_announce(communicator_, [&] { optimizer_.step(network_.parameters(), clipped, learning_rate); });
     return {step_, samples, loss, sums.score};
 }
 
 template <class Scalar>
 StepResult Trainer<Scalar>::step(Index step_in_epoch) {
-    if (stage_ == Stage::between_epochs) stage_ = Stage::between_steps;
+    if (stage_ == Stage::between_epochs) begin_epoch();
     load_batch(step_in_epoch);  // 1. The sampler slices the global batch; each hosted replica reads.
     forward();                  // 2. Layer by layer over the hosted replicas.
     compute_loss();             // 3. Loss and its gradient, divided by the size of the global batch.
@@ -304,7 +332,7 @@ EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult
         const StepResult one = step(i);
         result.loss += one.loss * static_cast<double>(one.samples);
         sums += one.score;
-        if (each_step) each_step(one);
+        if (each_step) or_announce(communicator_, [&] { each_step(one); });
     }
     end_epoch();
     result.loss /= static_cast<double>(data_.size());
@@ -316,6 +344,7 @@ EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult
 template <class Scalar>
 void Trainer<Scalar>::recompute_running_averages() {
     if (options_.precise_batches == 0) return;
+    expect(Stage::between_epochs, "recompute_running_averages");
     sampler_.start_epoch(std::max<Index>(epoch_ - 1, 0));
     augmentation_.start_epoch(std::max<Index>(epoch_ - 1, 0));
     const auto layers = network_.batch_norms();
@@ -324,10 +353,8 @@ void Trainer<Scalar>::recompute_running_averages() {
         population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
         fill_inputs(reader_, sampler_, batch);
-        const auto logits =
-            network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_);
-        compute_losses(logits, sampler_.global_batch(batch).size());
-        summary_->start(sums_);
+        pass_forward(beyond_all_steps + static_cast<std::uint64_t>(batch));
+        compute_losses(sampler_.global_batch(batch).size());
         summary_->finish();
         for (std::size_t i = 0; i < layers.size(); ++i)
             merge_moments(population[i].data(), summary_->moments(i), layers[i]->norm().channels());
@@ -338,6 +365,18 @@ void Trainer<Scalar>::recompute_running_averages() {
 
 template <class Scalar>
 TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& data) {
+    expect_no_step("evaluate_in_training_mode");
+    std::optional<SampleReader<Scalar>> reader;
+    Settings outlines;
+    const std::string fault = fault_of([&] {
+        reader.emplace(data, transform_);
+        if (data.target() != data_.target())
+            throw UsageError("the samples of data set " + data.name() + " are " + data.target().to_string() +
+                             ", but the training data are " + data_.target().to_string());
+        outlines.emplace_back("data", outline(data));
+    });
+    check_agreement(communicator_, "an evaluation in training mode", std::move(outlines), fault);
+
     const Index global_batch = sampler_.largest_slice() * map_.replicas();
     TrainingModeResult result;
     result.samples = data.size() / global_batch * global_batch;
@@ -347,14 +386,11 @@ TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& dat
                      .replicas = map_.replicas(),
                      .seed = options_.seed,
                      .shuffle = true});
-    SampleReader<Scalar> reader(data, transform_);
     StepSums sums;
     for (Index batch = 0; batch < sampler.batches(); ++batch) {
-        fill_inputs(reader, sampler, batch);
-        compute_losses(
-            network_.forward(context(beyond_all_steps + static_cast<std::uint64_t>(batch)), inputs_),
-            global_batch);
-        summary_->start(sums_);
+        fill_inputs(*reader, sampler, batch);
+        pass_forward(beyond_all_steps + static_cast<std::uint64_t>(batch));
+        compute_losses(global_batch);
         sums += summary_->finish();
     }
     result.loss = sums.loss / static_cast<double>(result.samples);

@@ -45,7 +45,7 @@ class LayerHarness {
           hosted_(map_.block(communicator.rank())),
           layers_(make_sequence<Scalar>(parse_model(model), input,
                                         {communicator, {map_.replicas(), group}, 1e-5, 0.1})) {
-        layers_->declare(layout_, "");
+        layers_->place(layout_, "");
         store_ = std::make_unique<ParameterStore<Scalar>>(layout_);
         layers_->bind(*store_);
         randomize_parameters();

@@ -37,7 +37,6 @@ class Shift final : public Layer<Scalar> {
     std::string kind() const override { return "shift"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override {
         offset_ = layout.add_parameter(prefix + "bias", {features()}, ParameterKind::bias);
-        this->set_first_parameter(offset_);
     }
     void bind(ParameterStore<Scalar>& store) override { bias_ = store.parameters.data() + offset_; }
     void initialize(std::uint64_t) override { std::fill_n(bias_, features(), static_cast<Scalar>(first_)); }

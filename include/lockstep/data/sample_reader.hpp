@@ -16,7 +16,7 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT SampleReader {
   public:
-    /// Throws UsageError if the transform takes other shapes than the data set has.
+    /// Throws UsageError if the transform takes other shapes than the data set has; see check_outline, too.
     SampleReader(const Dataset& data, const InputTransform& transform,
                  const Augmentation* augmentation = nullptr);
 
@@ -44,10 +44,16 @@ class LOCKSTEP_EXPORT SampleReader {
     AlignedVector<double> double_raw_, double_varied_;
 };
 
+/// Throws UsageError unless the data set has samples, of at least one value each, and a target that is one of classes, or
+/// values, or nothing.
+LOCKSTEP_EXPORT void check_outline(const Dataset& data);
 /// Throws NumericalError, naming the data set, the sample and the first feature that is NaN or infinite, if one is. For
 /// float and double.
 template <class Value>
 LOCKSTEP_EXPORT void check_finite(const Dataset& data, Index sample, const Value* values);
+/// The same, and UsageError where the data set says that its values are bytes and one is not a whole number from 0 to 255.
+template <class Value>
+LOCKSTEP_EXPORT void check_input(const Dataset& data, Index sample, const Value* values);
 /// Throws UsageError, naming the sample, if its target is no class of the data set's, or holds a value that is not
 /// finite.
 LOCKSTEP_EXPORT void check_target(const Dataset& data, Index sample, const double* target);

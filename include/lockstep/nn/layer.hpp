@@ -67,6 +67,8 @@ class LOCKSTEP_EXPORT Layer {
 
     /// The word of the model text, for messages: "linear".
     virtual std::string kind() const = 0;
+    /// Declares the layer's parameters at the end of the layout: what containers call for the layers in them.
+    void place(ParameterLayout& layout, const std::string& prefix);
     /// Adds parameters and running averages, named `prefix`weight and so on.
     virtual void declare(ParameterLayout& layout, const std::string& prefix);
     /// Takes views into the store, which outlives the layer.
@@ -103,7 +105,6 @@ class LOCKSTEP_EXPORT Layer {
     virtual void fold_batch_norms();
 
   protected:
-    void set_first_parameter(Index offset) { first_parameter_ = offset; }
     /// For backward: all hosted replicas have pushed their gradients.
     void report_ready(const BackwardPass& pass) const {
         if (pass.ready) pass.ready(first_parameter_);

@@ -34,7 +34,7 @@ class LOCKSTEP_EXPORT LossFunction {
     virtual void check(const Target& target, Index outputs) const = 0;
     /// Whether the target values are labels, each on or off: then they are scored as such.
     virtual bool labels() const { return false; }
-    /// The loss of a sample. Writes its derivative by each output, unless `gradient` is empty. `target` holds
+    /// The loss of a sample. Writes its derivative by each output to zeros, unless `gradient` is empty. `target` holds
     /// Target::size() numbers.
     virtual double value(std::span<const double> outputs, std::span<const double> target,
                          std::span<double> gradient) const = 0;
@@ -52,7 +52,9 @@ LOCKSTEP_EXPORT Loss binary_cross_entropy();
 /// As LossFunction::value.
 using LossCallable = std::function<double(std::span<const double> outputs, std::span<const double> target,
                                           std::span<double> gradient)>;
-/// A loss of one's own, under a name of one's own; takes any target and any number of outputs.
+/// A loss of one's own, under a name of one's own; takes any target and any number of outputs that can be scored: see
+/// score.hpp. The name is all that ranks and checkpoints compare. Throws UsageError where it is empty or that of another
+/// loss.
 LOCKSTEP_EXPORT Loss own_loss(std::string name, LossCallable value);
 
 /// From "cross-entropy", "cross-entropy smoothing 0.1", "mse", "mae", "huber", "huber 0.5" or "bce". Throws UsageError

@@ -20,11 +20,14 @@ LOCKSTEP_EXPORT void save_weights(const Network<Scalar>& network, const std::fil
 
 /// Writes everything that a continued run needs, and what the run depends on: trainer.settings(), and `more`,
 /// of which only the caller knows, such as the data that it is evaluated on. Not collective.
+/// Throws UsageError within an epoch, which a run that continues would begin again; FileError where the file cannot be
+/// written.
 template <class Scalar>
 LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path,
                                      const Settings& more = {});
 
-/// Restores it. Not collective. Throws FileError if the file is damaged, of another model, or of a run that
+/// Restores it. Collective: where it fails on one rank, the others get a CommunicationError, and the communicator remains
+/// usable. Throws FileError if the file is damaged, of another model, or of a run that
 /// depended on something else: on other data, say, or on another `more`. The text names what differs, then
 /// and now.
 template <class Scalar>

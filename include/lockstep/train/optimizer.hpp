@@ -49,7 +49,8 @@ class LOCKSTEP_EXPORT UpdateRule {
 
     /// Name and options: what ranks compare and checkpoints store.
     virtual std::string text() const = 0;
-    /// Arrays that it remembers, as long as the parameters; checkpoints hold them under these names.
+    /// Arrays that it remembers, as long as the parameters; checkpoints hold them under these names, which differ and
+    /// never change.
     virtual std::vector<std::string> state_names() const { return {}; }
     /// Updates the parameters and the state in place. Called for stretches of one weight decay.
     virtual void step(const UpdatePass<float>& pass) const = 0;

@@ -58,7 +58,8 @@ struct TrainingModeResult {
 struct AgreedRun;
 
 /// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
-/// function that is not const is collective. Instantiated for float and double.
+/// function that is not const is collective. What a data set, layer, loss, rule or callback of a user's own throws on one
+/// rank goes on to the caller there, while the other ranks get a CommunicationError with its text. Instantiated for float and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT Trainer {
   public:
@@ -87,12 +88,16 @@ class LOCKSTEP_EXPORT Trainer {
     Index steps_per_epoch() const { return sampler_.batches(); }
     /// Epochs that are complete.
     Index epoch() const { return epoch_; }
-    /// Continues after so many complete epochs; parameters and the optimizer's state are set by the caller.
+    /// Whether another one has begun.
+    bool in_epoch() const { return stage_ != Stage::between_epochs; }
+    /// Continues after so many complete epochs, with begin_epoch; parameters and the optimizer's state are set by the
+    /// caller.
     void set_epoch(Index complete);
 
     /// Trains one epoch; `each_step` may be empty. Throws as begin_epoch and update do.
     EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
-    /// One step of the epoch at hand: 0 … steps_per_epoch() − 1, in order, at the rate of the schedule.
+    /// One step of the epoch at hand, which it begins where none has begun: 0 … steps_per_epoch() − 1, in order, at the
+    /// rate of the schedule.
     StepResult step(Index step_in_epoch);
 
     // A loop of one's own: begin_epoch, then for each step these five in this order, then end_epoch; the same bits as
@@ -100,10 +105,10 @@ class LOCKSTEP_EXPORT Trainer {
 
     /// Before it the ranks compare parameters, averages and the optimizer's state, in one exchange: CommunicationError
     /// on every rank if a caller has set them on some ranks alone (or trained at different rates), or if the ranks'
-    /// machines have computed different bits.
+    /// machines have computed different bits. Between two steps of an epoch it begins that one anew.
     void begin_epoch();
     /// Reads what the hosted replicas see at that step. Throws FileError or NumericalError where a sample cannot be
-    /// read or is not finite; the other ranks get a CommunicationError that says so.
+    /// read or is not finite.
     void load_batch(Index step_in_epoch);
     /// Layer by layer over the hosted replicas.
     void forward();
@@ -112,7 +117,7 @@ class LOCKSTEP_EXPORT Trainer {
     /// Last layer to first; gradients that are complete start on their way to the other ranks.
     void backward();
     /// Finishes the sums, updates the running averages and steps the optimizer. Throws NumericalError, alike on all
-    /// ranks, naming the step, when the loss is no longer finite.
+    /// ranks, naming the step, when the loss is no longer finite; UsageError where the rate is not.
     StepResult update(double learning_rate);
     void end_epoch();
 
@@ -122,7 +127,7 @@ class LOCKSTEP_EXPORT Trainer {
     std::span<const Tensor<const Scalar>> outputs() const { return outputs_; }
 
     /// PreciseBN: replaces the running averages by the exact moments of the first options().precise_batches
-    /// global batches of the last epoch's order, under the parameters at hand (Wu, Johnson: "Rethinking
+    /// global batches of the last complete epoch's order, under the parameters at hand (Wu, Johnson: "Rethinking
     /// 'batch' in BatchNorm", 2021, arXiv 2105.07576). Does nothing where that option is 0.
     void recompute_running_averages();
 
@@ -138,12 +143,17 @@ class LOCKSTEP_EXPORT Trainer {
 
     /// Throws unless the step has come that far.
     void expect(Stage stage, const char* call);
+    /// Throws in the middle of a step.
+    void expect_no_step(const char* call);
     void check_options() const;
     void check_state();
     void check_statistics_groups() const;
+    void set_up();
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
-    void compute_losses(std::span<const Tensor<const Scalar>> logits, Index global_batch);
+    void pass_forward(std::uint64_t step);
+    /// And starts to add them up over the ranks.
+    void compute_losses(Index global_batch);
     std::uint64_t number_of_step() const {
         return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
     }

@@ -39,7 +39,6 @@ struct PRelu final : Layer<Scalar> {
     std::string kind() const override { return "prelu"; }
     void declare(ParameterLayout& layout, const std::string& prefix) override {
         offset = layout.add_parameter(prefix + "weight", {size}, ParameterKind::weight);
-        this->set_first_parameter(offset);
     }
     void bind(ParameterStore<Scalar>& store) override { slope = store.parameters.data() + offset; }
     void initialize(std::uint64_t) override { std::fill_n(slope, size, start); }

@@ -26,6 +26,15 @@ std::string message_of_model(const std::string& model, Shape input = {4, 4, 2}) 
     return message_of([&] { Network<float>(model, input, {Communicator::self(), {}}); });
 }
 
+/// Of shapes that need not fit.
+template <class Scalar>
+struct Misfit final : Layer<Scalar> {
+    using Layer<Scalar>::Layer;
+    std::string kind() const override { return "misfit"; }
+    void backward(const typename Layer<Scalar>::BackwardPass&) override {}
+    void infer(const Tensor<const Scalar>&, const Tensor<Scalar>&) const override {}
+};
+
 TEST(LayerRegistry, MakesLayersOfAUsersOwnWhereverLayersStand) {
     register_own_layers();
     const Shape shape = Shape::dense(5);
@@ -47,6 +56,20 @@ TEST(LayerRegistry, SaysWhatIsWrongAboutALayerOfAUsersOwn) {
     EXPECT_NE(message_of_model("shift 1 2").find("it takes where its values begin"), std::string::npos);
     EXPECT_NE(message_of_model("scale 1 { relu }").find("it takes no layers in braces"), std::string::npos);
     EXPECT_NE(message_of_model("scales 1").find("scale, shift"), std::string::npos) << "known layers";
+}
+
+TEST(LayerRegistry, ALayerTakesWhatItGetsAndGivesSomething) {
+    const auto message = [](const std::string& word, Shape takes, Shape gives) {
+        register_layer(word, LayerInput::either, [=]<class Scalar>(const LayerContext<Scalar>&) {
+            return std::make_unique<Misfit<Scalar>>(takes, gives);
+        });
+        return message_of_model("flatten, " + word + ", linear 2");
+    };
+    EXPECT_EQ(message("fits", Shape::dense(32), Shape::dense(7)), "no error");
+    EXPECT_NE(message("takes-less", Shape::dense(31), Shape::dense(7)).find("where it gets 32"),
+              std::string::npos);
+    EXPECT_NE(message("gives-none", Shape::dense(32), Shape::dense(0)).find("layer 1"), std::string::npos);
+    EXPECT_NE(message("gives-less", Shape::dense(32), Shape::dense(-5)).find("give -5"), std::string::npos);
 }
 
 TEST(LayerRegistry, TakesAWordOnce) {

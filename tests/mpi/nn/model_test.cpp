@@ -125,7 +125,7 @@ TEST(Sequence, FusesBatchNormAndRelu) {
             layers.push_back(std::make_unique<ActivationLayer<float>>(shape, ActivationKind::relu));
         Sequence<float> made(std::move(layers));
         ParameterLayout layout;
-        made.declare(layout, "");
+        made.place(layout, "");
         std::vector<BatchNorm<float>*> norms;
         made.collect_batch_norms(norms);
         return norms[0]->norm().options().activation;

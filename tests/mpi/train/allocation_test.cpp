@@ -98,6 +98,7 @@ void expect_steps_without_allocation(const char* model) {
             EXPECT_GT(cxx_allocations, allocated_before) << "the counter does not count";
             trainer.run_epoch();
             const bool mpi_is_idle = Communicator(MPI_COMM_WORLD).size() == 1;
+            trainer.begin_epoch();
             for (Index step = 0; step < trainer.steps_per_epoch(); ++step) {
                 const long cxx_before = cxx_allocations, c_before = c_allocations;
                 trainer.step(step);

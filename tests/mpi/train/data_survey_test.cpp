@@ -24,6 +24,7 @@ using testing::error_of;
 struct Computed final : Dataset {
     Index samples = 0;
     Shape shape = Shape::dense(5);
+    Target wanted{.values = 1};
     InputPrecision inputs = InputPrecision::double_values;
     std::function<double(Index, Index)> value = [](Index sample, Index feature) {
         return 1e6 * static_cast<double>(feature) + std::sin(static_cast<double>(sample + 7 * feature));
@@ -36,7 +37,7 @@ struct Computed final : Dataset {
     std::string name() const override { return "computed"; }
     Index size() const override { return samples; }
     Shape input_shape() const override { return shape; }
-    Target target() const override { return {.values = 1}; }
+    Target target() const override { return wanted; }
     InputPrecision precision() const override { return inputs; }
     void read_input(Index sample, double* values) const override {
         if (constant) return static_cast<void>(std::fill_n(values, shape.size(), constant(sample)));
@@ -147,6 +148,43 @@ TEST(DataSurvey, AFaultInOneRanksShareIsKnownToAll) {
     EXPECT_TRUE(contains(error_of<Error>([&] { Trainer<float>({.model = "linear 1"}, data, world); }),
                          "sample 777, feature 0 is infinite"));
     EXPECT_NO_THROW(survey(noisy_columns(20), world)) << "the communicator remains usable";
+}
+
+TEST(DataSurvey, BytesAreBytes) {
+    const Communicator world(MPI_COMM_WORLD);
+    for (const double no_byte : {300.0, 0.5, -1.0}) {
+        Computed data(100);
+        data.inputs = InputPrecision::byte;
+        data.value = [=](Index sample, Index feature) {
+            return sample == 17 && feature == 2 ? no_byte : 255;
+        };
+        EXPECT_TRUE(contains(error_of<Error>([&] { survey(data, world); }), "sample 17, feature 2 is"));
+    }
+}
+
+TEST(DataSurvey, OfADataSetThatIsNoneIsAnError) {
+    const Communicator world(MPI_COMM_WORLD);
+    const auto refuses = [&](Computed data, const char* why) {
+        const auto train = [&] { Trainer<float>({.model = "linear 1"}, data, world); };
+        EXPECT_TRUE(contains(error_of<UsageError>(train), why)) << error_of<Error>(train);
+        EXPECT_TRUE(contains(error_of<UsageError>([&] { survey(data, world); }), why));
+    };
+    refuses(Computed(0), "has no sample");
+    Computed shapeless(10), torn(10);
+    shapeless.shape = Shape::dense(0);
+    refuses(shapeless, "without a value");
+    torn.wanted = {.classes = 2, .values = 1};
+    refuses(torn, "2 classes and 1 values");
+    torn.wanted = {.classes = -1};
+    refuses(torn, "-1 classes");
+}
+
+TEST(DataSurvey, ADoubleThatIsNoFloatIsNamed) {
+    Computed data(100);
+    data.value = [](Index sample, Index feature) { return sample == 17 && feature == 2 ? 1e300 : 1; };
+    Trainer<float> trainer({.model = "linear 1"}, data, Communicator::self());
+    EXPECT_TRUE(
+        contains(error_of<NumericalError>([&] { trainer.run_epoch(); }), "sample 17, feature 2 is infinite"));
 }
 
 TEST(DataSurvey, FilesThatAreNotTheSameEverywhereAreFoundOut) {

@@ -53,12 +53,48 @@ TEST(OwnLoop, AnotherOrderIsAnError) {
     trainer.load_batch(0);
     refuses([&] { trainer.backward(); }, "forward is due");
     refuses([&] { trainer.end_epoch(); }, "forward is due");
+    refuses([&] { trainer.begin_epoch(); }, "forward is due");
+    refuses([&] { trainer.evaluate_in_training_mode(data); }, "forward is due");
     trainer.forward();
     refuses([&] { trainer.update(0.1); }, "compute_loss is due");
     trainer.compute_loss();
     trainer.backward();
     trainer.update(0.1);
     trainer.end_epoch();
+}
+
+TEST(OwnLoop, StepsOfAnEpochSeeItsOrderHoweverItBegan) {
+    const Communicator world(MPI_COMM_WORLD);
+    const Images data = noisy_columns(101);
+    Trainer<float> whole(small_options(4, "sync"), data, world),
+        stepwise(small_options(4, "sync"), data, world);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+        whole.run_epoch();
+        for (Index step = 0; step < stepwise.steps_per_epoch(); ++step) stepwise.step(step);
+        stepwise.end_epoch();
+    }
+    EXPECT_EQ(fingerprint(stepwise.network()), fingerprint(whole.network()));
+}
+
+TEST(OwnLoop, ARateThatIsNoNumberIsAnError) {
+    const Images data = noisy_columns(101);
+    Trainer<float> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
+    trainer.begin_epoch();
+    trainer.load_batch(0);
+    trainer.forward();
+    trainer.compute_loss();
+    trainer.backward();
+    EXPECT_TRUE(contains(error_of<UsageError>([&] { trainer.update(std::nan("")); }), "learning rate"));
+}
+
+TEST(OwnLoop, PreciseBatchesAreNotForTheMiddleOfAnEpoch) {
+    const Images data = noisy_columns(101);
+    TrainerOptions options = small_options(4, "sync");
+    options.precise_batches = 1;
+    Trainer<float> trainer(options, data, Communicator(MPI_COMM_WORLD));
+    trainer.step(0);
+    EXPECT_TRUE(
+        contains(error_of<UsageError>([&] { trainer.recompute_running_averages(); }), "end_epoch is due"));
 }
 
 TEST(OwnLoop, DifferentRatesAreNamedAtTheNextEpoch) {

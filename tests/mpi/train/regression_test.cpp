@@ -132,6 +132,57 @@ TEST(Regression, ScoresAreTheTextbooks) {
     EXPECT_NEAR(result.loss, (distances[0] + distances[1]) / 2, 1e-12);
 }
 
+TEST(Regression, AConstantTargetHasNoR2) {
+    struct Level final : Dataset {
+        std::string name() const override { return "level"; }
+        Index size() const override { return 1001; }
+        Shape input_shape() const override { return Shape::dense(1); }
+        Target target() const override { return {.values = 1}; }
+        void read_input(Index sample, double* value) const override {
+            *value = static_cast<double>(sample % 3);
+        }
+        void read_target(Index, double* value) const override { *value = 0.1; }
+    };
+    const Communicator world(MPI_COMM_WORLD);
+    const Level data;
+    Trainer<float> trainer({.model = "linear 1", .replicas = 4}, data, world);
+    EXPECT_TRUE(
+        std::isnan(evaluate(trainer.network(), data, trainer.transform(), trainer.loss(), world).all.r2));
+}
+
+TEST(Regression, OutputsBeyondTheTargetsAreTheLossesOwn) {
+    // The third output is the logarithm of a width (Laplace's distribution), which no target stands for.
+    const Loss laplace = own_loss("laplace", [](auto outputs, auto target, auto gradient) {
+        const double width = std::exp(outputs[2]);
+        double sum = 0;
+        for (std::size_t j = 0; j < 2; ++j) {
+            sum += std::abs(outputs[j] - target[j]);
+            if (!gradient.empty()) gradient[j] = (outputs[j] < target[j] ? -1 : 1) / width;
+        }
+        if (!gradient.empty()) gradient[2] = 2 - sum / width;
+        return 2 * outputs[2] + sum / width;
+    });
+    const Communicator world(MPI_COMM_WORLD);
+    TrainerOptions options = wave_options(laplace, 4, "local");
+    options.model = "linear 16, tanh, linear 3";
+    const Waves data(300);
+    Trainer<double> trainer(options, data, world);
+    double squares = 0;
+    for (Index i = 0; i < 300; ++i) {
+        double input[6], output[3];
+        double target[2];
+        data.read_input(i, input);
+        data.read_target(i, target);
+        trainer.network().infer(Tensor<const double>{input, Shape::dense(6), 1},
+                                Tensor<double>{output, Shape::dense(3), 1});
+        for (int j = 0; j < 2; ++j) squares += std::pow(output[j] - target[j], 2) / 600;
+    }
+    const Evaluation result = evaluate(trainer.network(), data, trainer.transform(), trainer.loss(), world);
+    EXPECT_NEAR(result.score, std::sqrt(squares), 1e-12);
+    options.model = "linear 1";
+    EXPECT_TRUE(contains(error_of<UsageError>([&] { Trainer<double>(options, data, world); }), "linear 2"));
+}
+
 TEST(Labels, AreLearntAndScoredByF1) {
     const Communicator world(MPI_COMM_WORLD);
     const Waves data(2000, true);

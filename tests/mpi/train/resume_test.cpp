@@ -97,6 +97,8 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
     if (world.rank() == 0) save_checkpoint(trainer, folder / "checkpoint");
     SharedFolder::barrier();
     EXPECT_THROW(load_checkpoint(trainer, folder / "missing"), FileError);
+    trainer.begin_epoch();
+    EXPECT_THROW(save_checkpoint(trainer, folder / "within-an-epoch"), UsageError);
     EXPECT_EQ(fingerprint(trainer.network()), before);
 
     // Each error names what differs, then and now, and nothing else.

@@ -165,6 +165,22 @@ TEST(LossFunctions, OnesOwnIsCalled) {
     EXPECT_EQ(loss->value(std::vector{1.0, 2.0}, std::vector{3.0}, gradient), 9);
     EXPECT_EQ(gradient, (std::vector<double>{3, 3}));
     EXPECT_THROW(own_loss("", nullptr), UsageError);
+    const auto nothing = [](auto, auto, auto) { return 0.0; };
+    for (const char* taken : {"mse", "cross-entropy", "huber 0.5"})
+        EXPECT_THROW(own_loss(taken, nothing), UsageError) << taken;
+}
+
+TEST(LossFunctions, WhatOnesOwnDoesNotWriteOfAGradientIsZero) {
+    // Writes the derivative by the output of the target's class alone.
+    const Loss loss = own_loss("sparse", [](auto, auto target, auto gradient) {
+        if (!gradient.empty()) gradient[static_cast<std::size_t>(target[0])] = 1;
+        return 0.0;
+    });
+    BatchLoss<double> batch_loss(loss, {.classes = 2}, 2);
+    const std::vector<double> outputs(4), targets{0, 1};
+    std::vector<double> gradient(4, 7.0);
+    batch_loss.sum({outputs.data(), Shape::dense(2), 2}, targets, 1, {gradient.data(), Shape::dense(2), 2});
+    EXPECT_EQ(gradient, (std::vector<double>{1, 0, 0, 1}));
 }
 
 }  // namespace
