@@ -6,6 +6,8 @@
 #include <lockstep/data/idx.hpp>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -42,6 +44,8 @@ const std::filesystem::path& needed_directory(const DatasetOptions& options) {
                          " is read from files: say where they are (data-dir)");
     return options.directory;
 }
+
+constexpr std::array<std::string_view, 4> names{"digits", "mnist", "cifar10", "cifar100"};
 
 /// Whole, but for the digits, of which only those wanted are drawn.
 ImagesPair read_by_name(const DatasetOptions& options) {
@@ -101,7 +105,7 @@ DatasetPair load_images(const DatasetOptions& options) {
 }  // namespace
 
 bool is_dataset_name(const std::string& name) {
-    return name == "digits" || name == "mnist" || name == "cifar10";
+    return std::ranges::find(names, name) != names.end();
 }
 
 DatasetPair load_dataset(const DatasetOptions& options) {

@@ -8,6 +8,11 @@
 #include <type_traits>
 
 namespace lockstep {
+namespace {
+
+constexpr const char* cure = "leave such samples out, or fill the gaps";
+
+}  // namespace
 
 template <class Value>
 void check_finite(const Dataset& data, Index sample, const Value* values) {
@@ -20,7 +25,7 @@ void check_finite(const Dataset& data, Index sample, const Value* values) {
     const auto bad = std::find_if(values, values + count, [](Value value) { return !std::isfinite(value); });
     throw NumericalError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
                          std::to_string(bad - values) + " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
-                         ": leave such samples out, or fill the gaps, before training");
+                         ": " + cure);
 }
 
 void check_target(const Dataset& data, Index sample, const double* values) {
@@ -34,7 +39,7 @@ void check_target(const Dataset& data, Index sample, const double* values) {
                              " is " + shortest_text(values[i]) +
                              (target.classes > 0
                                   ? ", where classes run from 0 to " + std::to_string(target.classes - 1)
-                                  : " at value " + std::to_string(i)));
+                                  : " at value " + std::to_string(i) + ": " + cure));
     }
 }
 
@@ -82,6 +87,20 @@ void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, Alig
         values = varied.data();
     }
     transform_.apply(values, out);
+    if constexpr (std::is_same_v<Value, double> && std::is_same_v<Scalar, float>)
+        check_fits(sample, raw, out);
+}
+
+template <class Scalar>
+void SampleReader<Scalar>::check_fits(Index sample, const AlignedVector<double>& raw,
+                                      const Scalar* out) const {
+    const Scalar* const end = out + shape_.size();
+    const Scalar* const bad = std::find_if(out, end, [](Scalar value) { return !std::isfinite(value); });
+    if (bad != end)
+        throw NumericalError("data set " + data_.name() + ": sample " + std::to_string(sample) +
+                             ", feature " + std::to_string(bad - out) + " is " +
+                             shortest_text(raw[static_cast<std::size_t>(bad - out)]) +
+                             ", which float cannot hold: scale the data, or standardize them");
 }
 
 template <class Scalar>

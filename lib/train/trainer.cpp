@@ -264,7 +264,7 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
         throw NumericalError("the loss is no longer finite (" +
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
-                             ": lower the learning rate, or warm it up");
+                             ": lower the learning rate, warm it up, or scale inputs and targets down");
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
     std::span<const Scalar> clipped(gradients, network_.parameters().size());

@@ -6,12 +6,13 @@ import unittest
 import zipfile
 
 from arrays import npy_bytes, write_hdf5, write_npy
-from launcher import (RANKS, TIME_FACTOR, LauncherTest, finish, rank_processes, read_metadata, read_safetensors, start,
-                      wait_for, write_safetensors)
+from launcher import (RANKS, TIME_FACTOR, LauncherTest, finish, rank_processes, read_metadata, read_safetensors, run,
+                      start, wait_for, write_safetensors)
 
 N = 48
 MODEL = ["--model", "batchnorm, linear 8, relu, linear 3"]
-QUICK = [*MODEL, "--replicas", "3", "--batch-size", "8", "--epochs", "1"]
+SHORT = ["--replicas", "3", "--batch-size", "8", "--epochs", "1"]
+QUICK = [*MODEL, *SHORT]
 EDGES = [RANKS[0], RANKS[-1]]
 
 
@@ -29,6 +30,12 @@ class BadData(LauncherTest):
 
     def refuse(self, what, data, *words, ranks=None):
         self.expect_error(what, "train", "--data", data, *QUICK, *words, ranks=ranks or [RANKS[-1]])
+
+
+    def expect_refusal(self, ranks, data, *words):
+        result = run(ranks, "train", "--data", data, *QUICK, *words, folder=self.folder)
+        self.check_error([], result)
+        return result
 
 
 class Arrays(BadData):
@@ -90,6 +97,18 @@ class Values(BadData):
         self.write("v.npy", "<f4", (N,), self.inputs[:N - 1] + [float("nan")])
         self.expect_error(["sample 47", "nan"], "train", "--data", "x.npy:v.npy", "--model", "linear 1", ranks=[2])
 
+    def test_what_float_cannot_hold(self):
+        self.write("x.npy", "<f8", (N, 4), self.inputs[:14] + [1e300] + self.inputs[15:])
+        self.refuse(["x.npy", "sample 3, feature 2 is 1e+300", "float"], "x.npy:y.npy", ranks=EDGES)
+        self.refuse(["x.npy", "feature 2", "too large to be standardized"], "x.npy:y.npy", "--input", "standardized",
+                    ranks=EDGES)
+
+    def test_a_fault_that_one_rank_meets_is_no_disagreement(self):
+        self.write("late.npy", "<f4", (N, 4), self.inputs[:-1] + [float("nan")])
+        for n in EDGES:
+            result = self.expect_refusal(n, "x.npy:y.npy", "--test-data", "late.npy:y.npy")
+            self.assertNotIn("agree", result.err, result)
+
     def test_labels(self):
         labels = [i % 3 for i in range(N)]
         for kind, value in (("<i8", -1), ("<i8", 70000), ("<f4", 1.5)):
@@ -115,7 +134,8 @@ class Fit(BadData):
         self.refuse(["less.npy", "47", "48", "one length"], "x.npy:less.npy", ranks=EDGES)
         self.refuse("3 arrays", "x.npy:y.npy:y.npy")
         self.refuse("no data", "x.npy:")
-        self.refuse("without targets", "x.npy", "--loss", "mse")
+        for loss in ("mse", "cross-entropy", "bce"):
+            self.refuse(["without targets", "x.npy:y.npy"], "x.npy", "--loss", loss)
 
     def test_training_and_test_data(self):
         self.write("wide.npy", "<f4", (N, 5), self.inputs + self.inputs[:N])
@@ -127,6 +147,8 @@ class Fit(BadData):
         self.refuse(["v.npy", "classes are one number"], "x.npy:v.npy", "--loss", "cross-entropy", ranks=EDGES)
         self.refuse(["3 outputs", "linear 1"], "x.npy:y.npy", "--loss", "mse")
         self.refuse(["label-smoothing", "cross-entropy"], "x.npy:v.npy", "--loss", "mse", "--label-smoothing", "0.1")
+        self.refuse(["label-smoothing", "0.1", "cross-entropy smoothing 0.2"], "x.npy:y.npy", "--label-smoothing", "0.1",
+                    "--loss", "cross-entropy smoothing 0.2")
         self.refuse(["classes", "v.npy", "values"], "x.npy:v.npy", "--classes", "3")
         self.refuse(["unknown loss", "huber"], "x.npy:v.npy", "--loss", "rmse")
         self.refuse("delta", "x.npy:v.npy", "--loss", "huber 0")
@@ -194,6 +216,34 @@ class Models(BadData):
         (self.folder / "p.npy").mkdir()
         self.expect_error("p.npy", *self.predict, "--output", "p.npy", ranks=EDGES)
         self.assertEqual(list((self.folder / "p.npy").iterdir()), [])
+
+    def test_predictions_never_replace_what_is_read_or_what_else_a_file_holds(self):
+        x, model = self.whole, self.model.read_bytes()
+        for output in ("x.npy", "./x.npy"):
+            self.expect_error(["output", "read from"], *self.predict, "--output", output, ranks=EDGES)
+        write_hdf5(self.folder / "a.h5", {"x": self.folder / "x.npy", "y": self.folder / "y.npy"})
+        content = (self.folder / "a.h5").read_bytes()
+        for data, output, what in (("a.h5:/x", "a.h5:/p", "read from"), ("x.npy", "a.h5:/p", "replaced"),
+                                   ("x.npy", "a.h5", "replaced")):
+            self.expect_error(["output", what], "predict", "--weights", self.model, "--data", data, "--output", output,
+                              ranks=EDGES)
+        self.assertEqual((self.folder / "x.npy").read_bytes(), x)
+        self.assertEqual((self.folder / "a.h5").read_bytes(), content)
+        self.assertEqual(self.model.read_bytes(), model)
+
+    def test_predictions_are_numbers_or_there_are_none(self):
+        self.write("far.npy", "<f4", (N, 4), self.inputs[:20] + [3e38, -3e38, 3e38, -3e38] + self.inputs[24:])
+        self.succeed(2, "train", "--data", "x.npy:y.npy", "--model", "linear 8, linear 8, linear 3", *SHORT,
+                     "--learning-rate", "1", "--output", "steep")
+        self.expect_error(["far.npy", "sample 5", "not finite"], "predict", "--weights", "steep/model.safetensors",
+                          "--data", "far.npy", "--output", "p.npy", ranks=EDGES)
+        self.assertFalse((self.folder / "p.npy").exists())
+
+    def test_evaluated_against_what_they_say_of_themselves(self):
+        evaluate = ["evaluate", "--weights", self.model, "--data", "x.npy:y.npy"]
+        self.expect_error(["--loss is mse", "cross-entropy"], *evaluate, "--loss", "mse", ranks=EDGES)
+        self.expect_error(["--label-smoothing", "0.3"], *evaluate, "--label-smoothing", "0.3", ranks=EDGES)
+        self.assertIn("samples   10\n", self.succeed(2, *evaluate, "--test-samples", "10").out)
 
     def test_a_killed_prediction_leaves_no_output(self):
         rows = 20_000_000  # zeros that take no room
