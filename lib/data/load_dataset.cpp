@@ -63,6 +63,11 @@ void check_fits(const Dataset& train, const Dataset& test) {
     if (test.input_shape() != train.input_shape())
         throw FileError(test.name() + ": the test data have inputs of " + test.input_shape().to_string() +
                         ", but the training data " + train.name() + " of " + train.input_shape().to_string());
+    const auto holds_bytes = [](const Dataset& data) { return data.precision() == InputPrecision::byte; };
+    if (holds_bytes(test) != holds_bytes(train))
+        throw FileError(test.name() + ": the test inputs are " + (holds_bytes(test) ? "" : "no ") +
+                        "bytes, but the training inputs " + train.name() + " are" +
+                        (holds_bytes(train) ? "" : " not") + ": save both in the same type and scale");
     if (test.target().values != train.target().values ||
         (test.target().classes > 0) != (train.target().classes > 0))
         throw FileError(test.name() + ": the test data are " + test.target().to_string() +

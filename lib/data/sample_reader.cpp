@@ -65,6 +65,9 @@ SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& tr
     if (transform.shape() != shape_)
         throw UsageError("the samples of data set " + data.name() + " are " + shape_.to_string() +
                          ", but the input transform takes " + transform.shape().to_string());
+    if (transform.kind() == InputKind::unit && data.precision() != InputPrecision::byte)
+        throw UsageError("input unit is for bytes, 0 to 255, which become 0 to 1; the values of data set " +
+                         data.name() + " are no bytes: choose standardized or raw, or give bytes");
     const auto size = static_cast<std::size_t>(shape_.size());
     if (as_float_) {
         float_raw_.resize(size);

@@ -1,33 +1,13 @@
 """Arrays that are damaged, do not fit or are not there: one clear line that names the file, on any number of ranks."""
 import os
-import signal
 import time
 import unittest
 import zipfile
 
-from arrays import npy_bytes, write_hdf5, write_npy
-from launcher import (RANKS, TIME_FACTOR, LauncherTest, finish, rank_processes, read_metadata, read_safetensors, run,
-                      start, wait_for, write_safetensors)
+from arrays import EDGES, MODEL, N, QUICK, SmallArrays, npy_bytes, write_hdf5
+from launcher import RANKS, TIME_FACTOR, finish, run, start, wait_for
 
-N = 48
-MODEL = ["--model", "batchnorm, linear 8, relu, linear 3"]
-SHORT = ["--replicas", "3", "--batch-size", "8", "--epochs", "1"]
-QUICK = [*MODEL, *SHORT]
-EDGES = [RANKS[0], RANKS[-1]]
-
-
-class BadData(LauncherTest):
-    def setUp(self):
-        super().setUp()
-        self.inputs = [(7 * i % 11) / 3 - 1 for i in range(4 * N)]
-        self.write("x.npy", "<f4", (N, 4), self.inputs)
-        self.write("y.npy", "|u1", (N,), [i % 3 for i in range(N)])
-        self.write("v.npy", "<f4", (N, 3), self.inputs[:3 * N])
-        self.whole = (self.folder / "x.npy").read_bytes()
-
-    def write(self, name, *array):
-        write_npy(self.folder / name, *array)
-
+class BadData(SmallArrays):
     def refuse(self, what, data, *words, ranks=None):
         self.expect_error(what, "train", "--data", data, *QUICK, *words, ranks=ranks or [RANKS[-1]])
 
@@ -142,6 +122,9 @@ class Fit(BadData):
         self.refuse(["wide.npy", "inputs of 5", "of 4"], "x.npy:y.npy", "--test-data", "wide.npy:y.npy", ranks=EDGES)
         self.refuse(["3 target values", "3 classes"], "x.npy:y.npy", "--test-data", "x.npy:v.npy")
         self.refuse("without targets", "x.npy:y.npy", "--test-data", "x.npy")
+        self.write("bytes.npy", "|u1", (N, 4), [i % 256 for i in range(4 * N)])
+        for train, test in (("x.npy", "bytes.npy"), ("bytes.npy", "x.npy")):
+            self.refuse([test, "bytes", "same type"], f"{train}:y.npy", "--test-data", f"{test}:y.npy", ranks=EDGES)
 
     def test_loss_and_targets(self):
         self.refuse(["v.npy", "classes are one number"], "x.npy:v.npy", "--loss", "cross-entropy", ranks=EDGES)
@@ -178,87 +161,6 @@ class Cut(BadData):
                 begin = time.monotonic()
                 os.truncate(self.folder / "long.npy", 4096)
                 self.check_error(["long.npy", "was cut while it was read", "4096 bytes"], finish(process, begin))
-
-
-class Models(BadData):
-    def setUp(self):
-        super().setUp()
-        self.succeed(2, "train", "--data", "x.npy:y.npy", *QUICK, "--output", "run")
-        self.model = self.folder / "run" / "model.safetensors"
-        self.predict = ["predict", "--weights", self.model, "--data", "x.npy"]
-
-    def test_on_data_of_another_shape(self):
-        self.write("wide.npy", "<f4", (N, 5), self.inputs + self.inputs[:N])
-        for words in (["evaluate", "--data", "wide.npy:y.npy"], ["predict", "--data", "wide.npy"]):
-            self.expect_error(["model.safetensors", "takes 4", "wide.npy", "are 5"], *words, "--weights", self.model,
-                              ranks=EDGES)
-        self.expect_error(["wide.npy", "x.npy:y.npy"], "predict", "--weights", self.model, "--data",
-                          "wide.npy:x.npy:y.npy", ranks=[2])
-        self.write("nan.npy", "<f4", (N, 4), self.inputs[:-1] + [float("nan")])
-        self.expect_error(["nan.npy", "sample 47, feature 3"], "predict", "--weights", self.model, "--data", "nan.npy",
-                          ranks=EDGES)
-        self.assertFalse((self.folder / "predictions.npy").exists())
-
-    def test_weights_that_do_not_say_what_they_belong_to(self):
-        metadata = read_metadata(self.model)
-        self.assertTrue(metadata)
-        write_safetensors(self.folder / "bare.safetensors", read_safetensors(self.model))
-        self.expect_error(["bare.safetensors", "does not say"], "predict", "--weights", "bare.safetensors", "--data",
-                          "x.npy", ranks=EDGES)
-        self.expect_error(["weights", "--weights"], "predict", "--data", "x.npy", ranks=[2])
-        self.expect_error(["data", "--data"], "predict", "--weights", self.model, ranks=[2])
-
-    def test_predictions_that_cannot_be_written(self):
-        (self.folder / "there").mkdir()
-        for output, what in (("nowhere/p.npy", "nowhere"), ("nowhere/p.h5", "nowhere"), ("there.npy/p.npy", "there"),
-                             ("p.txt", ".npy"), ("p.npy:/x", ".npy")):
-            self.expect_error(what, *self.predict, "--output", output, ranks=EDGES)
-        (self.folder / "p.npy").mkdir()
-        self.expect_error("p.npy", *self.predict, "--output", "p.npy", ranks=EDGES)
-        self.assertEqual(list((self.folder / "p.npy").iterdir()), [])
-
-    def test_predictions_never_replace_what_is_read_or_what_else_a_file_holds(self):
-        x, model = self.whole, self.model.read_bytes()
-        for output in ("x.npy", "./x.npy"):
-            self.expect_error(["output", "read from"], *self.predict, "--output", output, ranks=EDGES)
-        write_hdf5(self.folder / "a.h5", {"x": self.folder / "x.npy", "y": self.folder / "y.npy"})
-        content = (self.folder / "a.h5").read_bytes()
-        for data, output, what in (("a.h5:/x", "a.h5:/p", "read from"), ("x.npy", "a.h5:/p", "replaced"),
-                                   ("x.npy", "a.h5", "replaced")):
-            self.expect_error(["output", what], "predict", "--weights", self.model, "--data", data, "--output", output,
-                              ranks=EDGES)
-        self.assertEqual((self.folder / "x.npy").read_bytes(), x)
-        self.assertEqual((self.folder / "a.h5").read_bytes(), content)
-        self.assertEqual(self.model.read_bytes(), model)
-
-    def test_predictions_are_numbers_or_there_are_none(self):
-        self.write("far.npy", "<f4", (N, 4), self.inputs[:20] + [3e38, -3e38, 3e38, -3e38] + self.inputs[24:])
-        self.succeed(2, "train", "--data", "x.npy:y.npy", "--model", "linear 8, linear 8, linear 3", *SHORT,
-                     "--learning-rate", "1", "--output", "steep")
-        self.expect_error(["far.npy", "sample 5", "not finite"], "predict", "--weights", "steep/model.safetensors",
-                          "--data", "far.npy", "--output", "p.npy", ranks=EDGES)
-        self.assertFalse((self.folder / "p.npy").exists())
-
-    def test_evaluated_against_what_they_say_of_themselves(self):
-        evaluate = ["evaluate", "--weights", self.model, "--data", "x.npy:y.npy"]
-        self.expect_error(["--loss is mse", "cross-entropy"], *evaluate, "--loss", "mse", ranks=EDGES)
-        self.expect_error(["--label-smoothing", "0.3"], *evaluate, "--label-smoothing", "0.3", ranks=EDGES)
-        self.assertIn("samples   10\n", self.succeed(2, *evaluate, "--test-samples", "10").out)
-
-    def test_a_killed_prediction_leaves_no_output(self):
-        rows = 20_000_000  # zeros that take no room
-        content = npy_bytes("<f4", (rows, 4), b"")
-        (self.folder / "x.npy").write_bytes(content)
-        os.truncate(self.folder / "x.npy", len(content) + 16 * rows)
-        process = start(2, *self.predict, "--output", "p.npy", folder=self.folder)
-        partial = wait_for(lambda: [f for f in self.folder.iterdir() if f.name.endswith(".partial")])
-        for pid in wait_for(lambda: rank_processes(process)).values():
-            os.kill(pid, signal.SIGKILL)
-        process.communicate()
-        self.assertFalse((self.folder / "p.npy").exists())
-        self.write("x.npy", "<f4", (N, 4), self.inputs)
-        self.succeed(2, *self.predict, "--output", "p.npy")
-        self.assertFalse(partial[0].exists(), "what the killed one left was not cleared away")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT SampleReader {
   public:
-    /// Throws UsageError if the transform takes other shapes than the data set has.
+    /// Throws UsageError if the transform takes other shapes than the data set has, or is `unit` and the data are no
+    /// bytes.
     SampleReader(const Dataset& data, const InputTransform& transform,
                  const Augmentation* augmentation = nullptr);
 
