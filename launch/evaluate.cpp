@@ -64,6 +64,11 @@ void take_over(const ModelSignature& signature, const FileAgainstOptions& agains
     against.check("bn-epsilon", shortest_text(trainer.epsilon), shortest_text(signature.epsilon));
     against.check("classes", std::to_string(options.data.classes.value_or(0)),
                   std::to_string(signature.target.classes));
+    if (trainer.loss) {
+        const std::string loss = trainer.loss->text();
+        against.check("loss", loss, signature.loss);
+        against.check("label-smoothing", loss, signature.loss);
+    }
     trainer.model = signature.model;
     trainer.input = signature.input.kind();
     trainer.epsilon = signature.epsilon;
@@ -109,14 +114,20 @@ Settings settings_of(const ModelSignature& signature, const std::string& data,
             {"dataset", data}};
 }
 
+/// Arrays that were given alone, and are not split, are there to be evaluated on.
+std::shared_ptr<const Dataset> test_part(const DatasetPair& data, const DatasetOptions& options) {
+    if (data.test) return data.test;
+    return options.test_samples ? first_samples(data.train, *options.test_samples) : data.train;
+}
+
 void evaluate_file(const std::filesystem::path& path, RunOptions options, const OptionTable& table,
                    const Communicator& communicator) {
     const SafetensorsFile file = SafetensorsFile::read(path);
     const std::optional<ModelSignature> signature = read_signature(file);
     if (signature) take_over(*signature, FileAgainstOptions(file, table), options);
     const DatasetPair data = load_dataset(options.data);
-    // Arrays that were given alone, and are not split, are there to be evaluated on.
-    const Dataset& test = data.test ? *data.test : *data.train;
+    const std::shared_ptr<const Dataset> tested = test_part(data, options.data);
+    const Dataset& test = *tested;
     if (signature) check_shape(*signature, test, path);
     if (!signature && !data.train)
         throw UsageError(path.string() +

@@ -151,15 +151,24 @@ void add_run_options(OptionTable& table, RunOptions& run) {
     table.add_switch("help", run.help, "print this");
 }
 
+/// A loss may say its label smoothing itself ("cross-entropy smoothing 0.1"); if both are given, they agree.
+void smooth_labels(RunOptions& run, const OptionTable& table) {
+    if (!table.given("label-smoothing")) return;
+    const Loss smoothed = cross_entropy(run.label_smoothing);
+    const std::string loss = run.trainer.loss ? run.trainer.loss->text() : "";
+    const bool other = !loss.empty() && !loss.starts_with("cross-entropy");
+    if (other && run.label_smoothing == 0) return;
+    if (other) throw UsageError("label-smoothing: it is for cross-entropy, not for loss " + loss);
+    if (!loss.empty() && loss != "cross-entropy" && loss != smoothed->text())
+        throw UsageError("label-smoothing: it is " + shortest_text(run.label_smoothing) +
+                         ", but the loss is '" + loss + "'; give one of the two");
+    if (run.label_smoothing != 0) run.trainer.loss = smoothed;
+}
+
 /// What follows from several options.
 void complete(RunOptions& run, const OptionTable& table) {
     run.epsilon_given = table.given("bn-epsilon");
-    if (run.label_smoothing != 0) {
-        if (run.trainer.loss && !run.trainer.loss->text().starts_with("cross-entropy"))
-            throw UsageError("label-smoothing: it is for cross-entropy, not for loss " +
-                             run.trainer.loss->text());
-        run.trainer.loss = cross_entropy(run.label_smoothing);
-    }
+    smooth_labels(run, table);
     DatasetOptions& data = run.data;
     if (!data.data.empty() && table.given("dataset"))
         throw UsageError("data: there is the dataset " + data.name + ", too; give one of the two");

@@ -16,6 +16,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <initializer_list>
 #include <optional>
 
 namespace lockstep::launch {
@@ -81,6 +84,27 @@ std::optional<Hdf5Place> hdf5_place(const std::filesystem::path& output) {
     return std::nullopt;
 }
 
+/// Throws if writing `output` would destroy what is read, or what others have put beside it.
+void check_replaceable(const std::filesystem::path& output, bool hdf5,
+                       std::initializer_list<std::filesystem::path> read) {
+    std::error_code ignored;
+    for (const std::filesystem::path& file : read)
+        if (std::filesystem::equivalent(output, file, ignored))
+            throw UsageError("output: " + output.string() + " is read from: choose another name");
+    if (hdf5 && std::filesystem::exists(output, ignored))
+        throw UsageError("output: " + output.string() +
+                         " exists, and would be replaced with everything in it: choose another name, or "
+                         "remove it first");
+}
+
+/// Throws if the model gives sample `sample` anything but numbers.
+void check_finite_outputs(const Dataset& data, Index sample, std::span<const float> outputs) {
+    if (std::ranges::all_of(outputs, [](float value) { return std::isfinite(value); })) return;
+    throw NumericalError("data set " + data.name() + ": what the model gives for sample " +
+                         std::to_string(sample) +
+                         " is not finite: its inputs lie far outside of what it was trained on");
+}
+
 /// Collective: `action` on each rank, and an error on all ranks where it throws on one.
 template <class Action>
 void together(const Communicator& communicator, const char* what, Action action) {
@@ -115,21 +139,24 @@ class Prediction {
 
     void run() {
         const Index outputs = model_.network->output_shape().size();
-        std::optional<NpyWriter> writer;  // of an HDF5 file: what is put into it at the end
+        const std::filesystem::path file = hdf5_ ? hdf5_->file : options_.output;
+        const std::vector<Index> extents{data_->size(), outputs};
+        std::optional<NpyWriter> writer;
+        std::optional<Hdf5Writer> hdf5;  // is given the rows at the end
         std::string partial;
         together(communicator_, "writing predictions", [&] {
             if (communicator_.rank() != 0) return;
-            writer.emplace(hdf5_ ? hdf5_->file : options_.output, ElementType::f32,
-                           std::vector<Index>{data_->size(), outputs});
+            check_replaceable(file, hdf5_.has_value(), {options_.weights, input_file()});
+            if (hdf5_) hdf5.emplace(file, hdf5_->dataset, ElementType::f32, extents);
+            writer.emplace(file, ElementType::f32, extents);
             partial = writer->partial().string();
         });
         partial = communicator_.all_gather(partial, "writing predictions").front();
         together(communicator_, "predicting", [&] { write_share(partial); });
         together(communicator_, "writing predictions", [&] {
-            if (!writer) return;
-            if (hdf5_)
-                copy_to_hdf5(partial, outputs);
-            else
+            if (hdf5)
+                copy(partial, *hdf5);
+            else if (writer)
                 writer->commit();
         });
         const Console console(communicator_.rank() == 0);
@@ -148,16 +175,26 @@ class Prediction {
             values.assign(outputs.data, outputs.data + outputs.size());
             const auto width = static_cast<std::size_t>(outputs.shape.size());
             for (std::size_t at = 0; at < values.size(); at += width)
-                apply(link_, std::span(values).subspan(at, width));
+                finish(inference.first_sample(chunk) + static_cast<Index>(at / width),
+                       std::span(values).subspan(at, width));
             rows.write(inference.first_sample(chunk), values);
         }
         rows.flush();
     }
 
-    void copy_to_hdf5(const std::string& partial, Index outputs) const {
+    void finish(Index sample, std::span<float> outputs) const {
+        check_finite_outputs(*data_, sample, outputs);
+        apply(link_, outputs);
+    }
+
+    std::filesystem::path input_file() const {
+        const std::string name = array_names(options_.data).front();
+        return name.substr(0, name.find(":/"));
+    }
+
+    static void copy(const std::string& partial, Hdf5Writer& file) {
         const auto rows = open_array(partial);
-        Hdf5Writer file(hdf5_->file, hdf5_->dataset, ElementType::f32, {data_->size(), outputs});
-        std::vector<float> row(static_cast<std::size_t>(outputs));
+        std::vector<float> row(static_cast<std::size_t>(rows->row_size()));
         for (Index i = 0; i < rows->rows(); ++i) {
             rows->read_row(i, row.data());
             file.append(row);

@@ -11,7 +11,7 @@
 namespace lockstep {
 namespace {
 
-constexpr const char* fault_name = "what a rank refuses";
+constexpr const char* fault_name = "fault";
 
 struct Comparison {
     bool same = false;
@@ -43,28 +43,54 @@ Comparison compare(const Communicator& communicator, std::string_view subject, c
     return {result[equal] != 0, static_cast<std::int64_t>(result[largest])};
 }
 
-/// "0.1 on rank 0, 2; 0.2 on rank 1"
-std::string values_text(const std::vector<Settings>& all, const std::string& name) {
-    std::vector<std::pair<std::string, std::vector<int>>> values;
+constexpr std::size_t most_values = 4;  // in one line
+
+using RanksOfValue = std::pair<std::string, std::vector<int>>;
+
+/// Each value of a setting with the ranks that have it, in the order of the ranks.
+std::vector<RanksOfValue> values_of(const std::vector<Settings>& all, const std::string& name) {
+    std::vector<RanksOfValue> values;
     for (std::size_t rank = 0; rank < all.size(); ++rank) {
         const auto found = std::ranges::find(all[rank], name, &Settings::value_type::first);
-        const std::string value =
-            found == all[rank].end() ? (name == fault_name ? "nothing" : "(not set)") : found->second;
-        auto same = std::ranges::find(values, value, &std::pair<std::string, std::vector<int>>::first);
+        const std::string value = found == all[rank].end() ? "(not set)" : found->second;
+        auto same = std::ranges::find(values, value, &RanksOfValue::first);
         if (same == values.end()) same = values.insert(same, {value, {}});
         same->second.push_back(static_cast<int>(rank));
     }
-    constexpr std::size_t most_values = 4, most_ranks = 6;
+    return values;
+}
+
+/// " on rank 0, 2"
+std::string place_text(const std::vector<int>& ranks) {
+    constexpr std::size_t most_ranks = 6;
+    std::string text = " on rank ";
+    for (std::size_t k = 0; k < std::min(ranks.size(), most_ranks); ++k)
+        text += (k == 0 ? "" : ", ") + std::to_string(ranks[k]);
+    if (ranks.size() > most_ranks) text += " and " + std::to_string(ranks.size() - most_ranks) + " more";
+    return text;
+}
+
+/// "0.1 on rank 0, 2; 0.2 on rank 1"
+std::string values_text(const std::vector<Settings>& all, const std::string& name) {
+    const std::vector<RanksOfValue> values = values_of(all, name);
     std::string text;
-    for (std::size_t i = 0; i < std::min(values.size(), most_values); ++i) {
-        const auto& [value, ranks] = values[i];
-        text += (i == 0 ? "" : "; ") + value + " on rank ";
-        for (std::size_t k = 0; k < std::min(ranks.size(), most_ranks); ++k)
-            text += (k == 0 ? "" : ", ") + std::to_string(ranks[k]);
-        if (ranks.size() > most_ranks) text += " and " + std::to_string(ranks.size() - most_ranks) + " more";
-    }
+    for (std::size_t i = 0; i < std::min(values.size(), most_values); ++i)
+        text += (i == 0 ? "" : "; ") + values[i].first + place_text(values[i].second);
     if (values.size() > most_values)
         text += "; and " + std::to_string(values.size() - most_values) + " other values";
+    return text;
+}
+
+/// " failed on rank 1: x.npy: sample 17 is NaN", or nothing if no rank has found a fault.
+std::string faults_text(const std::vector<Settings>& all) {
+    std::vector<RanksOfValue> faults = values_of(all, fault_name);
+    std::erase_if(faults, [&](const RanksOfValue& one) {
+        const Settings& settings = all[static_cast<std::size_t>(one.second.front())];
+        return std::ranges::find(settings, fault_name, &Settings::value_type::first) == settings.end();
+    });
+    std::string text;
+    for (std::size_t i = 0; i < std::min(faults.size(), most_values); ++i)
+        text += (i == 0 ? " failed" : ";") + place_text(faults[i].second) + ": " + faults[i].first;
     return text;
 }
 
@@ -83,10 +109,11 @@ std::vector<std::string> names_that_differ(const std::vector<Settings>& all) {
     std::vector<Settings> all;
     for (const std::string& one : communicator.all_gather(text, "comparing settings"))
         all.push_back(parse_settings(one));
+    // A fault is the news: a rank that has found one may not even know the other settings.
+    if (const std::string faults = faults_text(all); !faults.empty())
+        throw CommunicationError(communicator.whoami() + ": " + std::string(subject) + faults);
     constexpr std::size_t most_names = 5;
-    std::vector<std::string> names = names_that_differ(all);
-    // Where a rank refuses what it was given, that is the news; it may not even know the other settings.
-    if (std::ranges::find(names, fault_name) != names.end()) names = {fault_name};
+    const std::vector<std::string> names = names_that_differ(all);
     std::string found;
     for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i)
         found += (i == 0 ? "" : "; ") + names[i] + ": " + values_text(all, names[i]);

@@ -1,5 +1,8 @@
 #include "hdf5_library.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace lockstep {
 namespace {
 
@@ -22,17 +25,30 @@ void add_dataset(hid_t dataset, const std::string& path, Listing& listing) {
                     ")";
 }
 
-/// H5Ovisit would do, but has another signature in each version of HDF5.
-void add_group(hid_t group, const std::string& path, int depth, Listing& listing) {
+/// H5Ovisit would do, but has another signature in each version of HDF5. Asked for names in alphabetical order, HDF5
+/// 1.10 crashes on a group whose index is damaged; so they come as they are stored.
+std::vector<std::string> names_in(hid_t group) {
+    std::vector<std::string> names;
     H5G_info_t info{};
-    if (depth > deepest || H5Gget_info(group, &info) < 0) return;
-    for (hsize_t i = 0; i < info.nlinks && listing.count <= most_named; ++i) {
-        const ssize_t length =
-            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
-        if (length <= 0) continue;
+    if (H5Gget_info(group, &info) < 0) return names;
+    for (hsize_t i = 0; i < info.nlinks; ++i) {
+        const auto read = [&](char* text, std::size_t size) {
+            return H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_NATIVE, i, text, size, H5P_DEFAULT);
+        };
+        const ssize_t length = read(nullptr, 0);
+        if (length <= 0) break;
         std::string name(static_cast<std::size_t>(length), '\0');
-        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size() + 1,
-                           H5P_DEFAULT);
+        read(name.data(), name.size() + 1);
+        names.push_back(std::move(name));
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
+void add_group(hid_t group, const std::string& path, int depth, Listing& listing) {
+    if (depth > deepest) return;
+    for (const std::string& name : names_in(group)) {
+        if (listing.count > most_named) return;
         const Hdf5Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose);
         if (!object) continue;  // a link to nowhere
         const std::string below = path + "/" + name;

@@ -1,6 +1,7 @@
 #include <lockstep/data/input_transform.hpp>
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -51,7 +52,7 @@ InputTransform::InputTransform(InputKind kind, const Shape& shape, std::vector<d
                               : offset == 0 && divisor == (kind == InputKind::unit ? 255.0 : 1.0);
         if (!fits)
             throw UsageError("an input transform of kind " + to_string(kind) + " cannot subtract " +
-                             std::to_string(offset) + " and divide by " + std::to_string(divisor));
+                             shortest_text(offset) + " and divide by " + shortest_text(divisor));
         rounded_.offsets.push_back(static_cast<float>(offset));
         rounded_.divisors.push_back(static_cast<float>(divisor));
     }

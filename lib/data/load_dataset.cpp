@@ -6,6 +6,8 @@
 #include <lockstep/data/idx.hpp>
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 namespace lockstep {
@@ -43,6 +45,8 @@ const std::filesystem::path& needed_directory(const DatasetOptions& options) {
     return options.directory;
 }
 
+constexpr std::array<std::string_view, 4> names{"digits", "mnist", "cifar10", "cifar100"};
+
 /// Whole, but for the digits, of which only those wanted are drawn.
 ImagesPair read_by_name(const DatasetOptions& options) {
     if (options.name == "digits") return default_digits(options);
@@ -59,6 +63,11 @@ void check_fits(const Dataset& train, const Dataset& test) {
     if (test.input_shape() != train.input_shape())
         throw FileError(test.name() + ": the test data have inputs of " + test.input_shape().to_string() +
                         ", but the training data " + train.name() + " of " + train.input_shape().to_string());
+    const auto holds_bytes = [](const Dataset& data) { return data.precision() == InputPrecision::byte; };
+    if (holds_bytes(test) != holds_bytes(train))
+        throw FileError(test.name() + ": the test inputs are " + (holds_bytes(test) ? "" : "no ") +
+                        "bytes, but the training inputs " + train.name() + " are" +
+                        (holds_bytes(train) ? "" : " not") + ": save both in the same type and scale");
     if (test.target().values != train.target().values ||
         (test.target().classes > 0) != (train.target().classes > 0))
         throw FileError(test.name() + ": the test data are " + test.target().to_string() +
@@ -101,7 +110,7 @@ DatasetPair load_images(const DatasetOptions& options) {
 }  // namespace
 
 bool is_dataset_name(const std::string& name) {
-    return name == "digits" || name == "mnist" || name == "cifar10";
+    return std::ranges::find(names, name) != names.end();
 }
 
 DatasetPair load_dataset(const DatasetOptions& options) {

@@ -8,6 +8,11 @@
 #include <type_traits>
 
 namespace lockstep {
+namespace {
+
+constexpr const char* cure = "leave such samples out, or fill the gaps";
+
+}  // namespace
 
 void check_outline(const Dataset& data) {
     const Shape shape = data.input_shape();
@@ -34,7 +39,7 @@ void check_finite(const Dataset& data, Index sample, const Value* values) {
     const auto bad = std::find_if(values, values + count, [](Value value) { return !std::isfinite(value); });
     throw NumericalError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
                          std::to_string(bad - values) + " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
-                         ": leave such samples out, or fill the gaps, before training");
+                         ": " + cure);
 }
 
 template <class Value>
@@ -59,7 +64,7 @@ void check_target(const Dataset& data, Index sample, const double* values) {
                              " is " + shortest_text(values[i]) +
                              (target.classes > 0
                                   ? ", where classes run from 0 to " + std::to_string(target.classes - 1)
-                                  : " at value " + std::to_string(i)));
+                                  : " at value " + std::to_string(i) + ": " + cure));
     }
 }
 
@@ -86,6 +91,9 @@ SampleReader<Scalar>::SampleReader(const Dataset& data, const InputTransform& tr
     if (transform.shape() != shape_)
         throw UsageError("the samples of data set " + data.name() + " are " + shape_.to_string() +
                          ", but the input transform takes " + transform.shape().to_string());
+    if (transform.kind() == InputKind::unit && data.precision() != InputPrecision::byte)
+        throw UsageError("input unit is for bytes, 0 to 255, which become 0 to 1; the values of data set " +
+                         data.name() + " are no bytes: choose standardized or raw, or give bytes");
     const auto size = static_cast<std::size_t>(shape_.size());
     if (as_float_) {
         float_raw_.resize(size);
@@ -108,9 +116,20 @@ void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, Alig
         values = varied.data();
     }
     transform_.apply(values, out);
-    // A double may be finite and its float not.
-    if constexpr (!std::is_same_v<Value, Scalar> && std::is_same_v<Scalar, float>)
-        check_finite(data_, sample, out);
+    if constexpr (std::is_same_v<Value, double> && std::is_same_v<Scalar, float>)
+        check_fits(sample, raw, out);
+}
+
+template <class Scalar>
+void SampleReader<Scalar>::check_fits(Index sample, const AlignedVector<double>& raw,
+                                      const Scalar* out) const {
+    const Scalar* const end = out + shape_.size();
+    const Scalar* const bad = std::find_if(out, end, [](Scalar value) { return !std::isfinite(value); });
+    if (bad != end)
+        throw NumericalError("data set " + data_.name() + ": sample " + std::to_string(sample) +
+                             ", feature " + std::to_string(bad - out) + " is " +
+                             shortest_text(raw[static_cast<std::size_t>(bad - out)]) +
+                             ", which float cannot hold: scale the data, or standardize them");
 }
 
 template <class Scalar>

@@ -1,6 +1,7 @@
 #include "activation_loops.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/nn/activation.hpp>
 
 #include <string>
@@ -37,7 +38,7 @@ double checked_argument(ActivationKind kind, std::optional<double> argument) {
     // Below zero z would not tell the sign of x, from which backward takes the slope.
     if (!(value >= 0 && value <= 1e30))
         throw UsageError(std::string(facts(kind).word) + ": the argument must be at least 0, not " +
-                         std::to_string(value));
+                         shortest_text(value));
     return value;
 }
 

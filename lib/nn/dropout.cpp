@@ -1,5 +1,6 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/nn/dropout.hpp>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ Dropout<Scalar>::Dropout(Shape shape, double probability, int number)
       number_(number) {
     if (!(probability >= 0 && probability < 1))
         throw UsageError("dropout: the probability must be at least 0 and less than 1, not " +
-                         std::to_string(probability));
+                         shortest_text(probability));
 }
 
 template <class Scalar>

@@ -17,6 +17,14 @@ std::string outputs_text(Index outputs) {
     return std::to_string(outputs) + (outputs == 1 ? " output" : " outputs");
 }
 
+void require_targets(const LossFunction& loss, const Target& target) {
+    if (target.size() == 0)
+        throw UsageError(
+            "loss " + loss.text() +
+            " needs targets, but the data are without targets: name them behind the inputs, as in "
+            "x.npy:y.npy or file.h5:/x:/y");
+}
+
 class CrossEntropy final : public LossFunction {
   public:
     explicit CrossEntropy(double smoothing) : smoothing_(smoothing) {
@@ -30,6 +38,7 @@ class CrossEntropy final : public LossFunction {
     }
 
     void check(const Target& target, Index outputs) const override {
+        require_targets(*this, target);
         if (target.classes == 0)
             throw UsageError("loss cross-entropy is for classes, but the data are " + target.to_string() +
                              ": choose mse, mae, huber or, for labels that are on or off, bce");
@@ -70,6 +79,7 @@ class CrossEntropy final : public LossFunction {
 class PerValue : public LossFunction {
   public:
     void check(const Target& target, Index outputs) const override {
+        require_targets(*this, target);
         if (target.values == 0)
             throw UsageError("loss " + text() + " is for values, but the data are " + target.to_string() +
                              ": choose cross-entropy");

@@ -224,10 +224,12 @@ DataSurvey survey(const Dataset& data, const Communicator& communicator, const S
 
 InputTransform input_transform(InputKind kind, const Dataset& data, const DataSurvey& found) {
     const Shape shape = data.input_shape();
-    if (kind == InputKind::unit && data.precision() != InputPrecision::byte)
-        throw UsageError("input unit is for bytes, 0 to 255, which become 0 to 1; the values of data set " +
-                         data.name() + " are no bytes: choose standardized or raw");
     if (kind != InputKind::standardized) return {kind, shape};
+    for (std::size_t c = 0; c < found.deviations.size(); ++c)
+        if (!std::isfinite(found.means[c]) || !std::isfinite(found.deviations[c]))
+            throw NumericalError("data set " + data.name() + ": the values of " +
+                                 (shape.pixels() > 1 ? "channel " : "feature ") + std::to_string(c) +
+                                 " are too large to be standardized: scale them down");
     std::vector<double> divisors = found.deviations;
     for (double& divisor : divisors)
         if (divisor == 0) divisor = 1;

@@ -1,6 +1,7 @@
 #include "optimizer_loops.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/train/optimizer.hpp>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace {
 void require(bool holds, std::string_view option, std::string_view condition, double value) {
     if (holds) return;
     throw UsageError(std::string(option) + " must be " + std::string(condition) + ", but is " +
-                     std::to_string(value));
+                     shortest_text(value));
 }
 
 bool is_fraction(double value) {

@@ -289,7 +289,7 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
         throw NumericalError("the loss is no longer finite (" +
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
-                             ": lower the learning rate, or warm it up");
+                             ": lower the learning rate, warm it up, or scale inputs and targets down");
     if (!std::isfinite(learning_rate))
         throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
                          shortest_text(learning_rate));

@@ -12,6 +12,15 @@ import subprocess
 import sys
 import unittest
 
+from launcher import RANKS, LauncherTest
+
+# Of SmallArrays: how many samples, and a short training on them.
+N = 48
+MODEL = ["--model", "batchnorm, linear 8, relu, linear 3"]
+SHORT = ["--replicas", "3", "--batch-size", "8", "--epochs", "1"]
+QUICK = [*MODEL, *SHORT]
+EDGES = sorted({RANKS[0], RANKS[-1]})
+
 
 def npy_bytes(kind, shape, values, fortran=False):
     """`kind` as in '<f4'; `values` as bytes, or what makes bytes of itself."""
@@ -82,3 +91,18 @@ def write_values(folder, name, values_name, samples, seed):
         inputs += [101325 + 500 * value for value in x]
     write_npy(folder / name, "<f8", (samples, 12), inputs)
     write_npy(folder / values_name, "<f8", (samples, 2), values)
+
+
+class SmallArrays(LauncherTest):
+    """Tests with x.npy, three classes for it (y.npy) and three values (v.npy)."""
+
+    def setUp(self):
+        super().setUp()
+        self.inputs = [(7 * i % 11) / 3 - 1 for i in range(4 * N)]
+        self.write("x.npy", "<f4", (N, 4), self.inputs)
+        self.write("y.npy", "|u1", (N,), [i % 3 for i in range(N)])
+        self.write("v.npy", "<f4", (N, 3), self.inputs[:3 * N])
+        self.whole = (self.folder / "x.npy").read_bytes()
+
+    def write(self, name, *array):
+        write_npy(self.folder / name, *array)

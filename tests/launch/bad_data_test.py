@@ -1,34 +1,21 @@
 """Arrays that are damaged, do not fit or are not there: one clear line that names the file, on any number of ranks."""
 import os
-import signal
 import time
 import unittest
 import zipfile
 
-from arrays import npy_bytes, write_hdf5, write_npy
-from launcher import (RANKS, TIME_FACTOR, LauncherTest, finish, rank_processes, read_metadata, read_safetensors, start,
-                      wait_for, write_safetensors)
+from arrays import EDGES, MODEL, N, QUICK, SmallArrays, npy_bytes, write_hdf5
+from launcher import RANKS, TIME_FACTOR, finish, run, start, wait_for
 
-N = 48
-MODEL = ["--model", "batchnorm, linear 8, relu, linear 3"]
-QUICK = [*MODEL, "--replicas", "3", "--batch-size", "8", "--epochs", "1"]
-EDGES = sorted({RANKS[0], RANKS[-1]})
-
-
-class BadData(LauncherTest):
-    def setUp(self):
-        super().setUp()
-        self.inputs = [(7 * i % 11) / 3 - 1 for i in range(4 * N)]
-        self.write("x.npy", "<f4", (N, 4), self.inputs)
-        self.write("y.npy", "|u1", (N,), [i % 3 for i in range(N)])
-        self.write("v.npy", "<f4", (N, 3), self.inputs[:3 * N])
-        self.whole = (self.folder / "x.npy").read_bytes()
-
-    def write(self, name, *array):
-        write_npy(self.folder / name, *array)
-
+class BadData(SmallArrays):
     def refuse(self, what, data, *words, ranks=None):
         self.expect_error(what, "train", "--data", data, *QUICK, *words, ranks=ranks or [RANKS[-1]])
+
+
+    def expect_refusal(self, ranks, data, *words):
+        result = run(ranks, "train", "--data", data, *QUICK, *words, folder=self.folder)
+        self.check_error([], result)
+        return result
 
 
 class Arrays(BadData):
@@ -90,6 +77,18 @@ class Values(BadData):
         self.write("v.npy", "<f4", (N,), self.inputs[:N - 1] + [float("nan")])
         self.expect_error(["sample 47", "nan"], "train", "--data", "x.npy:v.npy", "--model", "linear 1", ranks=[2])
 
+    def test_what_float_cannot_hold(self):
+        self.write("x.npy", "<f8", (N, 4), self.inputs[:14] + [1e300] + self.inputs[15:])
+        self.refuse(["x.npy", "sample 3, feature 2 is 1e+300", "float"], "x.npy:y.npy", ranks=EDGES)
+        self.refuse(["x.npy", "feature 2", "too large to be standardized"], "x.npy:y.npy", "--input", "standardized",
+                    ranks=EDGES)
+
+    def test_a_fault_that_one_rank_meets_is_no_disagreement(self):
+        self.write("late.npy", "<f4", (N, 4), self.inputs[:-1] + [float("nan")])
+        for n in EDGES:
+            result = self.expect_refusal(n, "x.npy:y.npy", "--test-data", "late.npy:y.npy")
+            self.assertNotIn("agree", result.err, result)
+
     def test_labels(self):
         labels = [i % 3 for i in range(N)]
         for kind, value in (("<i8", -1), ("<i8", 70000), ("<f4", 1.5)):
@@ -115,18 +114,24 @@ class Fit(BadData):
         self.refuse(["less.npy", "47", "48", "one length"], "x.npy:less.npy", ranks=EDGES)
         self.refuse("3 arrays", "x.npy:y.npy:y.npy")
         self.refuse("no data", "x.npy:")
-        self.refuse("without targets", "x.npy", "--loss", "mse")
+        for loss in ("mse", "cross-entropy", "bce"):
+            self.refuse(["without targets", "x.npy:y.npy"], "x.npy", "--loss", loss)
 
     def test_training_and_test_data(self):
         self.write("wide.npy", "<f4", (N, 5), self.inputs + self.inputs[:N])
         self.refuse(["wide.npy", "inputs of 5", "of 4"], "x.npy:y.npy", "--test-data", "wide.npy:y.npy", ranks=EDGES)
         self.refuse(["3 target values", "3 classes"], "x.npy:y.npy", "--test-data", "x.npy:v.npy")
         self.refuse("without targets", "x.npy:y.npy", "--test-data", "x.npy")
+        self.write("bytes.npy", "|u1", (N, 4), [i % 256 for i in range(4 * N)])
+        for train, test in (("x.npy", "bytes.npy"), ("bytes.npy", "x.npy")):
+            self.refuse([test, "bytes", "same type"], f"{train}:y.npy", "--test-data", f"{test}:y.npy", ranks=EDGES)
 
     def test_loss_and_targets(self):
         self.refuse(["v.npy", "classes are one number"], "x.npy:v.npy", "--loss", "cross-entropy", ranks=EDGES)
         self.refuse(["3 outputs", "linear 1"], "x.npy:y.npy", "--loss", "mse")
         self.refuse(["label-smoothing", "cross-entropy"], "x.npy:v.npy", "--loss", "mse", "--label-smoothing", "0.1")
+        self.refuse(["label-smoothing", "0.1", "cross-entropy smoothing 0.2"], "x.npy:y.npy", "--label-smoothing", "0.1",
+                    "--loss", "cross-entropy smoothing 0.2")
         self.refuse(["classes", "v.npy", "values"], "x.npy:v.npy", "--classes", "3")
         self.refuse(["unknown loss", "huber"], "x.npy:v.npy", "--loss", "rmse")
         self.refuse("delta", "x.npy:v.npy", "--loss", "huber 0")
@@ -156,59 +161,6 @@ class Cut(BadData):
                 begin = time.monotonic()
                 os.truncate(self.folder / "long.npy", 4096)
                 self.check_error(["long.npy", "was cut while it was read", "4096 bytes"], finish(process, begin))
-
-
-class Models(BadData):
-    def setUp(self):
-        super().setUp()
-        self.succeed(2, "train", "--data", "x.npy:y.npy", *QUICK, "--output", "run")
-        self.model = self.folder / "run" / "model.safetensors"
-        self.predict = ["predict", "--weights", self.model, "--data", "x.npy"]
-
-    def test_on_data_of_another_shape(self):
-        self.write("wide.npy", "<f4", (N, 5), self.inputs + self.inputs[:N])
-        for words in (["evaluate", "--data", "wide.npy:y.npy"], ["predict", "--data", "wide.npy"]):
-            self.expect_error(["model.safetensors", "takes 4", "wide.npy", "are 5"], *words, "--weights", self.model,
-                              ranks=EDGES)
-        self.expect_error(["wide.npy", "x.npy:y.npy"], "predict", "--weights", self.model, "--data",
-                          "wide.npy:x.npy:y.npy", ranks=[2])
-        self.write("nan.npy", "<f4", (N, 4), self.inputs[:-1] + [float("nan")])
-        self.expect_error(["nan.npy", "sample 47, feature 3"], "predict", "--weights", self.model, "--data", "nan.npy",
-                          ranks=EDGES)
-        self.assertFalse((self.folder / "predictions.npy").exists())
-
-    def test_weights_that_do_not_say_what_they_belong_to(self):
-        metadata = read_metadata(self.model)
-        self.assertTrue(metadata)
-        write_safetensors(self.folder / "bare.safetensors", read_safetensors(self.model))
-        self.expect_error(["bare.safetensors", "does not say"], "predict", "--weights", "bare.safetensors", "--data",
-                          "x.npy", ranks=EDGES)
-        self.expect_error(["weights", "--weights"], "predict", "--data", "x.npy", ranks=[2])
-        self.expect_error(["data", "--data"], "predict", "--weights", self.model, ranks=[2])
-
-    def test_predictions_that_cannot_be_written(self):
-        (self.folder / "there").mkdir()
-        for output, what in (("nowhere/p.npy", "nowhere"), ("nowhere/p.h5", "nowhere"), ("there.npy/p.npy", "there"),
-                             ("p.txt", ".npy"), ("p.npy:/x", ".npy")):
-            self.expect_error(what, *self.predict, "--output", output, ranks=EDGES)
-        (self.folder / "p.npy").mkdir()
-        self.expect_error("p.npy", *self.predict, "--output", "p.npy", ranks=EDGES)
-        self.assertEqual(list((self.folder / "p.npy").iterdir()), [])
-
-    def test_a_killed_prediction_leaves_no_output(self):
-        rows = 20_000_000  # zeros that take no room
-        content = npy_bytes("<f4", (rows, 4), b"")
-        (self.folder / "x.npy").write_bytes(content)
-        os.truncate(self.folder / "x.npy", len(content) + 16 * rows)
-        process = start(2, *self.predict, "--output", "p.npy", folder=self.folder)
-        partial = wait_for(lambda: [f for f in self.folder.iterdir() if f.name.endswith(".partial")])
-        for pid in wait_for(lambda: rank_processes(process)).values():
-            os.kill(pid, signal.SIGKILL)
-        process.communicate()
-        self.assertFalse((self.folder / "p.npy").exists())
-        self.write("x.npy", "<f4", (N, 4), self.inputs)
-        self.succeed(2, *self.predict, "--output", "p.npy")
-        self.assertFalse(partial[0].exists(), "what the killed one left was not cleared away")
 
 
 if __name__ == "__main__":

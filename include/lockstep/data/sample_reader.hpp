@@ -16,14 +16,15 @@ namespace lockstep {
 template <class Scalar>
 class LOCKSTEP_EXPORT SampleReader {
   public:
-    /// Throws UsageError if the transform takes other shapes than the data set has; see check_outline, too.
+    /// Throws UsageError if the transform takes other shapes than the data set has, or is `unit` and the data are no
+    /// bytes; see check_outline, too.
     SampleReader(const Dataset& data, const InputTransform& transform,
                  const Augmentation* augmentation = nullptr);
 
     const Dataset& data() const { return data_; }
 
     /// Writes the input of a sample: transform.shape().size() numbers. Throws FileError where it cannot be read,
-    /// NumericalError naming the sample and the feature where it holds a NaN or an infinity.
+    /// NumericalError naming the sample and the feature where it holds a NaN, an infinity, or what becomes one in float.
     void read_input(Index sample, Scalar* out);
     /// Writes the data set's target().size() numbers. Throws FileError, or UsageError naming the sample, where it is no
     /// class of the data set's or not finite.
@@ -32,6 +33,8 @@ class LOCKSTEP_EXPORT SampleReader {
   private:
     template <class Value>
     void read_as(Index sample, AlignedVector<Value>& raw, AlignedVector<Value>& varied, Scalar* out);
+    /// Throws where a number that double holds has become infinite in `out`.
+    void check_fits(Index sample, const AlignedVector<double>& raw, const Scalar* out) const;
 
     const Dataset& data_;
     const InputTransform& transform_;

@@ -45,8 +45,8 @@ LOCKSTEP_EXPORT std::uint64_t spot_check(const Dataset& data);
 LOCKSTEP_EXPORT DataSurvey survey(const Dataset& data, const Communicator& communicator,
                                   const SurveyOptions& options = {});
 
-/// The transform of that kind for a data set; `found` has moments where the kind is standardized. Throws UsageError
-/// where the kind is unit and the inputs are no bytes.
+/// The transform of that kind for a data set; `found` has moments where the kind is standardized. Throws NumericalError
+/// where they are not finite. That unit is for bytes alone, SampleReader checks.
 LOCKSTEP_EXPORT InputTransform input_transform(InputKind kind, const Dataset& data, const DataSurvey& found);
 
 }  // namespace lockstep

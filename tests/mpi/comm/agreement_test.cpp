@@ -54,8 +54,19 @@ TEST(Agreement, AFaultOfOneRankReachesAll) {
     const Watch watch;
     const std::string text = error_of<CommunicationError>(
         [&] { check_agreement(world, "a test", {}, world.rank() == 1 ? "epsilon must be positive" : ""); });
-    EXPECT_TRUE(contains(text, "epsilon must be positive on rank 1")) << text;
+    EXPECT_TRUE(contains(text, "a test failed on rank 1: epsilon must be positive")) << text;
+    EXPECT_FALSE(contains(text, "do not agree")) << text;
     EXPECT_LT(watch.seconds(), promptly());
+}
+
+TEST(Agreement, DifferentFaultsAreNamedWithTheirRanks) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    const std::string text = error_of<CommunicationError>([&] {
+        check_agreement(world, "reading", {}, world.rank() == 0 ? "sample 3 is NaN" : "sample 8 is NaN");
+    });
+    EXPECT_TRUE(contains(text, "reading failed on rank 0: sample 3 is NaN; on rank 1")) << text;
+    EXPECT_TRUE(contains(text, ": sample 8 is NaN")) << text;
 }
 
 TEST(Agreement, AFaultOfAllRanksIsThrownAsItIs) {

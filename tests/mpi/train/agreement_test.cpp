@@ -68,8 +68,6 @@ std::vector<Change> changes() {
         {"shuffle", [](O& o) { o.shuffle = false; }},
         {"reduction", [](O& o) { o.reduction = Reduction::fast; }},
         {"gradient path", [](O& o) { o.gradient_path = GradientPath::messages; }},
-        {"at least 1", [](O& o) { o.batch_size = 0; }},
-        {"layers are separated by commas", [](O& o) { o.model = "linear 5, , relu"; }},
     };
 }
 
@@ -89,6 +87,23 @@ TEST(TrainerAgreement, EveryOptionIsComparedOnEveryRank) {
         EXPECT_TRUE(contains(text, " on rank 0")) << change.name << ": " << text;
     }
     // Nothing is broken by it: all ranks have taken part.
+    Trainer<float>(usual(world.size()), data, world).run_epoch();
+}
+
+TEST(TrainerAgreement, AnOptionThatNoRankCanTakeIsTheFaultOfTheRankThatHasIt) {
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    if (world.size() == 1) return;
+    const Images data = noisy_columns(200);
+    const int odd = world.size() - 1;
+    for (const Change& change : std::vector<Change>{
+             {"at least 1", [](TrainerOptions& o) { o.batch_size = 0; }},
+             {"layers are separated by commas", [](TrainerOptions& o) { o.model = "linear 5, , relu"; }}}) {
+        TrainerOptions options = usual(world.size());
+        if (world.rank() == odd) change.apply(options);
+        const std::string text = error_of<CommunicationError>([&] { Trainer<float>(options, data, world); });
+        EXPECT_TRUE(contains(text, "training failed on rank " + std::to_string(odd) + ": ")) << text;
+        EXPECT_TRUE(contains(text, change.name)) << text;
+    }
     Trainer<float>(usual(world.size()), data, world).run_epoch();
 }
 

@@ -1,4 +1,5 @@
 #include <lockstep/data/cifar.hpp>
+#include <lockstep/data/load_dataset.hpp>
 
 #include <gtest/gtest.h>
 
@@ -128,6 +129,7 @@ TEST_F(Cifar, OfAHundredClassesHasTwoLabelsOfWhichTheSecondCounts) {
     EXPECT_EQ(pair.train.labels, (std::vector<std::uint8_t>{99, 0}));
     EXPECT_EQ(pair.test.labels, (std::vector<std::uint8_t>{42}));
     EXPECT_EQ(pair.test.title, "cifar100");
+    EXPECT_TRUE(is_dataset_name(pair.test.title));
     const Bytes plain = record(0, 1);
     EXPECT_EQ(pair.train.pixels[3], plain[2]) << "the second pixel's red";
 

@@ -202,6 +202,25 @@ TEST_F(Hdf5, ADataSetThatIsNotThereGetsAListOfThoseThatAre) {
     EXPECT_NE(message(path() + ":/one").find("a single value"), std::string::npos);
 }
 
+TEST_F(Hdf5, AGroupWhoseIndexIsDamagedIsAnError) {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);  // groups with an index, as h5py makes them
+    const hid_t file = H5Fcreate(path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    const std::vector<float> values(3);
+    for (int i = 0; i < 12; ++i)
+        add(file, "/" + std::to_string(i), H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, values.data(), {3});
+    H5Fclose(file);
+    H5Pclose(access);
+    const std::string whole = test::read_text(path());
+    for (const char* part : {"FRHP", "FHDB", "BTLF"}) {  // what the index is made of
+        const std::size_t at = whole.find(part);
+        ASSERT_NE(at, std::string::npos);
+        test::write_text(path(), std::string(whole).replace(at, 8, "damaged!"));
+        EXPECT_NE(message(path() + ":/nowhere").find("there is no data set /nowhere"), std::string::npos)
+            << part;
+    }
+}
+
 TEST_F(Hdf5, AnEmptyFileHoldsNoDataSet) {
     H5Fclose(create());
     EXPECT_NE(message(path() + ":/x").find("it holds no data set"), std::string::npos);
