@@ -160,7 +160,8 @@ class Prediction {
                 writer->commit();
         });
         const Console console(communicator_.rank() == 0);
-        console.line("  " + std::to_string(data_->size()) + " predictions of " + std::to_string(outputs) +
+        console.line("  " + std::to_string(data_->size()) +
+                     (data_->size() == 1 ? " prediction of " : " predictions of ") + std::to_string(outputs) +
                      (outputs == 1 ? " value: " : " values: ") + options_.output.string());
     }
 

@@ -12,6 +12,17 @@ namespace {
 
 constexpr const char* cure = "leave such samples out, or fill the gaps";
 
+/// The first value that is NaN or infinite, or the end.
+template <class Value>
+const Value* find_not_finite(const Value* values, Index count) {
+    // Without a branch in the loop compilers vectorize it; the search comes after.
+    constexpr Value largest = std::numeric_limits<Value>::max();
+    int finite = 1;
+    for (Index i = 0; i < count; ++i) finite &= static_cast<int>(std::abs(values[i]) <= largest);
+    if (finite != 0) return values + count;
+    return std::find_if(values, values + count, [](Value value) { return !std::isfinite(value); });
+}
+
 }  // namespace
 
 void check_outline(const Dataset& data) {
@@ -31,12 +42,8 @@ void check_outline(const Dataset& data) {
 template <class Value>
 void check_finite(const Dataset& data, Index sample, const Value* values) {
     const Index count = data.input_shape().size();
-    // Without a branch in the loop compilers vectorize it; the search comes after.
-    constexpr Value largest = std::numeric_limits<Value>::max();
-    int finite = 1;
-    for (Index i = 0; i < count; ++i) finite &= static_cast<int>(std::abs(values[i]) <= largest);
-    if (finite != 0) return;
-    const auto bad = std::find_if(values, values + count, [](Value value) { return !std::isfinite(value); });
+    const Value* const bad = find_not_finite(values, count);
+    if (bad == values + count) return;
     throw NumericalError("data set " + data.name() + ": sample " + std::to_string(sample) + ", feature " +
                          std::to_string(bad - values) + " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
                          ": " + cure);
@@ -117,18 +124,16 @@ void SampleReader<Scalar>::read_as(Index sample, AlignedVector<Value>& raw, Alig
     }
     transform_.apply(values, out);
     if constexpr (std::is_same_v<Value, double> && std::is_same_v<Scalar, float>)
-        check_fits(sample, raw, out);
+        check_fits(sample, values, out);
 }
 
 template <class Scalar>
-void SampleReader<Scalar>::check_fits(Index sample, const AlignedVector<double>& raw,
-                                      const Scalar* out) const {
-    const Scalar* const end = out + shape_.size();
-    const Scalar* const bad = std::find_if(out, end, [](Scalar value) { return !std::isfinite(value); });
-    if (bad != end)
+void SampleReader<Scalar>::check_fits(Index sample, const double* values, const Scalar* out) const {
+    const Scalar* const bad = find_not_finite(out, shape_.size());
+    if (bad != out + shape_.size())
         throw NumericalError("data set " + data_.name() + ": sample " + std::to_string(sample) +
                              ", feature " + std::to_string(bad - out) + " is " +
-                             shortest_text(raw[static_cast<std::size_t>(bad - out)]) +
+                             shortest_text(values[bad - out]) +
                              ", which float cannot hold: scale the data, or standardize them");
 }
 

@@ -34,7 +34,7 @@ class LOCKSTEP_EXPORT SampleReader {
     template <class Value>
     void read_as(Index sample, AlignedVector<Value>& raw, AlignedVector<Value>& varied, Scalar* out);
     /// Throws where a number that double holds has become infinite in `out`.
-    void check_fits(Index sample, const AlignedVector<double>& raw, const Scalar* out) const;
+    void check_fits(Index sample, const double* values, const Scalar* out) const;
 
     const Dataset& data_;
     const InputTransform& transform_;
