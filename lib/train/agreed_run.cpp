@@ -49,14 +49,14 @@ AgreedRun agree_on_run(TrainerOptions options, const Dataset& data, const Commun
         run.options = resolved(std::move(run.options), data);
         check(run.options, data, run.options.replicas.value_or(communicator.size()));
         run.options.optimizer.validate();
-        if (scalar_bytes == sizeof(float))
-            try_network<float>(run.options, data);
-        else
-            try_network<double>(run.options, data);
         // What was found before was found by all ranks together.
         const std::string description = run.found.description.empty()
                                             ? outline(data) + ", spot checks " + to_hex16(spot_check(data))
                                             : run.found.description;
+        if (scalar_bytes == sizeof(float))
+            try_network<float>(run.options, data);
+        else
+            try_network<double>(run.options, data);
         run.settings = settings_of(run.options, description, communicator.size(), scalar_bytes);
         if (const auto& rule = run.options.optimizer.rule)
             for (const std::string& name : rule->state_names())
