@@ -23,6 +23,7 @@ Scalar* GradientStore<Scalar>::leaf(int i, Index offset) {
 
 template <class Scalar>
 void GradientStore<Scalar>::push(int i, Index begin, Index end) {
+    pushed_ += end - begin;
     auto top = static_cast<std::size_t>(plan_.slot(i));
     for (int merges = plan_.merges_after(i); merges > 0; --merges, --top) {
         Scalar* const left = slots_[top - 1];

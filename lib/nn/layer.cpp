@@ -5,7 +5,11 @@ namespace lockstep {
 template <class Scalar>
 void Layer<Scalar>::place(ParameterLayout& layout, const std::string& prefix) {
     first_parameter_ = layout.parameter_values();
+    const std::size_t before = layout.parameters().size();
     declare(layout, prefix);
+    parameter_room_ = layout.parameter_values() - first_parameter_;
+    parameters_ = 0;
+    for (const ParameterInfo& info : layout.parameters().subspan(before)) parameters_ += info.size;
 }
 template <class Scalar>
 void Layer<Scalar>::declare(ParameterLayout&, const std::string&) {}

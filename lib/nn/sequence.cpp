@@ -4,6 +4,7 @@
 #include <lockstep/nn/sequence.hpp>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 namespace lockstep {
@@ -131,6 +132,22 @@ void Sequence<Scalar>::forward(const StepContext& context, Inputs x, Outputs z) 
         layers_[i]->forward(context, i == 0 ? x : Inputs(const_outputs_[i - 1]), i == last ? z : outputs_[i]);
 }
 
+namespace {
+
+/// A layer of a user's own may forget it; what its replicas have computed would then not be summed.
+template <class Scalar>
+void check_pushed(const Layer<Scalar>& layer, std::size_t i, Index pushed, int replicas) {
+    // What lies between two arrays may be pushed with them.
+    if (pushed >= layer.parameters() * replicas && pushed <= layer.parameter_room() * replicas) return;
+    throw UsageError(
+        "layer " + std::to_string(i) + " (" + layer.kind() + "): its backward has pushed " +
+        std::to_string(pushed) + " gradients of " + std::to_string(replicas) +
+        (replicas == 1 ? " replica" : " replicas") + " with " + std::to_string(layer.parameters()) +
+        " parameters: write each replica's to gradients.leaf(replica, offset), and push them once");
+}
+
+}  // namespace
+
 template <class Scalar>
 void Sequence<Scalar>::backward(const BackwardPass& pass) {
     Inputs dz = pass.dz;
@@ -150,7 +167,9 @@ void Sequence<Scalar>::backward(const BackwardPass& pass) {
             }
             dx = gradients_[turn];
         }
+        const Index pushed = pass.gradients.pushed();
         layer.backward({pass.context, x, z, dz, dx, pass.gradients, pass.ready});
+        check_pushed(layer, i, pass.gradients.pushed() - pushed, pass.gradients.hosted());
         if (pass.ready) pass.ready(layer.first_parameter());
         if (i == 0) break;
         dz = const_gradients_[turn];

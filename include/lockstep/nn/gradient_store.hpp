@@ -28,12 +28,15 @@ class LOCKSTEP_EXPORT GradientStore {
     Scalar* leaf(int i, Index offset);
     /// Says that hosted replica i has written [begin, end); in the order of i for each such range.
     void push(int i, Index begin, Index end);
+    /// How many values have been pushed since the store was made, over all hosted replicas.
+    Index pushed() const { return pushed_; }
     /// The arrays of the rank's cover, from left to right.
     std::vector<Scalar*> cover();
 
   private:
     FoldPlan plan_;
     Index values_;
+    Index pushed_ = 0;
     std::vector<AlignedVector<Scalar>> storage_;
     std::vector<Scalar*> slots_;
 };

@@ -92,6 +92,9 @@ class LOCKSTEP_EXPORT Layer {
     /// Where the layer's first parameter lies; gradients from here on are complete after its backward. The
     /// end of the parameters before it where it has none.
     Index first_parameter() const { return first_parameter_; }
+    /// How many values its parameters have, and how many of the flat array they take up.
+    Index parameters() const { return parameters_; }
+    Index parameter_room() const { return parameter_room_; }
     /// Appends the batch norms in here, in forward order.
     virtual void collect_batch_norms(std::vector<BatchNorm<Scalar>*>& list);
 
@@ -114,6 +117,8 @@ class LOCKSTEP_EXPORT Layer {
     Shape input_;
     Shape output_;
     Index first_parameter_ = 0;
+    Index parameters_ = 0;
+    Index parameter_room_ = 0;
 };
 
 extern template class Layer<float>;

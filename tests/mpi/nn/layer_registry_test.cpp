@@ -35,6 +35,30 @@ struct Misfit final : Layer<Scalar> {
     void infer(const Tensor<const Scalar>&, const Tensor<Scalar>&) const override {}
 };
 
+/// Has parameters, and pushes the gradients of all of them so many times for each replica.
+template <class Scalar>
+struct Careless final : Layer<Scalar> {
+    Careless(Shape shape, double pushes) : Layer<Scalar>(shape, shape), pushes_(static_cast<int>(pushes)) {}
+    std::string kind() const override { return "careless"; }
+    void declare(ParameterLayout& layout, const std::string& prefix) override {
+        offset_ = layout.add_parameter(prefix + "bias", {this->input_shape().size()}, ParameterKind::bias);
+    }
+    void backward(const typename Layer<Scalar>::BackwardPass& pass) override {
+        const Index size = this->input_shape().size();
+        for (int r = 0; r < pass.gradients.hosted(); ++r) {
+            std::fill_n(pass.gradients.leaf(r, offset_), size, Scalar(0));
+            for (int i = 0; i < pushes_; ++i) pass.gradients.push(r, offset_, offset_ + size);
+        }
+    }
+    void infer(const Tensor<const Scalar>& x, const Tensor<Scalar>& z) const override {
+        std::copy_n(x.data, x.size(), z.data);
+    }
+
+  private:
+    int pushes_;
+    Index offset_ = 0;
+};
+
 TEST(LayerRegistry, MakesLayersOfAUsersOwnWhereverLayersStand) {
     register_own_layers();
     const Shape shape = Shape::dense(5);
@@ -70,6 +94,22 @@ TEST(LayerRegistry, ALayerTakesWhatItGetsAndGivesSomething) {
               std::string::npos);
     EXPECT_NE(message("gives-none", Shape::dense(32), Shape::dense(0)).find("layer 1"), std::string::npos);
     EXPECT_NE(message("gives-less", Shape::dense(32), Shape::dense(-5)).find("give -5"), std::string::npos);
+}
+
+TEST(LayerRegistry, ALayerPushesEachGradientOnce) {
+    register_layer<Careless>("careless");
+    const auto message = [](const std::string& model) {
+        LayerHarness<float> harness(model, Shape::dense(20), {2, 0, 1}, Communicator::self());
+        harness.forward();
+        return message_of([&] { harness.backward(); });
+    };
+    EXPECT_EQ(message("linear 17, careless 1, relu"), "no error");
+    EXPECT_NE(message("linear 17, careless 0, relu")
+                  .find("layer 1 (careless): its backward has pushed 0 gradients"),
+              std::string::npos);
+    EXPECT_NE(message("relu, residual { relu, careless 2 }")
+                  .find("layer 1 (careless): its backward has pushed 120"),
+              std::string::npos);
 }
 
 TEST(LayerRegistry, TakesAWordOnce) {
