@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <filesystem>
 #include <initializer_list>
 #include <optional>
@@ -111,7 +112,7 @@ void together(const Communicator& communicator, const char* what, Action action)
     std::string fault;
     try {
         action();
-    } catch (const Error& error) {
+    } catch (const std::exception& error) {
         fault = error.what();
     }
     check_agreement(communicator, what, {}, fault);
