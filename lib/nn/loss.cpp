@@ -1,6 +1,9 @@
+#include <lockstep/base/error.hpp>
+#include <lockstep/base/settings.hpp>
 #include <lockstep/nn/loss.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace lockstep {
@@ -35,8 +38,16 @@ double BatchLoss<Scalar>::sum(const Tensor<const Scalar>& outputs, std::span<con
     Scalar* out = gradient.data;
     for (Index sample = 0; sample < outputs.batch; ++sample) {
         std::ranges::fill(gradient_, 0.0);  // for a loss that writes only some
-        sum += value(outputs.data, targets, sample, gradient_);
-        for (const double derivative : gradient_) *out++ = static_cast<Scalar>(derivative * scale);
+        const double loss = value(outputs.data, targets, sample, gradient_);
+        sum += loss;
+        double zero = 0;  // or NaN
+        for (const double derivative : gradient_) {
+            zero += 0 * derivative;
+            *out++ = static_cast<Scalar>(derivative * scale);
+        }
+        if (zero != 0 && std::isfinite(loss))
+            throw NumericalError("loss " + loss_->text() + " is " + shortest_text(loss) +
+                                 " for a sample, but a derivative that it writes is not finite");
     }
     return sum;
 }

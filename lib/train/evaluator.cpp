@@ -194,6 +194,7 @@ double LabelCounts::f1() const {
 template <class Scalar>
 Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const InputTransform& transform,
                     const Loss& loss, const Communicator& communicator) {
+    if (loss == nullptr) throw UsageError("an evaluation needs a loss: parse_loss makes one from its name");
     if (const std::string none = fault_of([&] { check_outline(data); }); !none.empty())
         check_agreement(communicator, "an evaluation", {}, none);  // throws
     const Target target = data.target();

@@ -36,7 +36,7 @@ StepSummary<Scalar>::StepSummary(const Communicator& communicator, const Replica
 }
 
 template <class Scalar>
-void StepSummary<Scalar>::start(std::span<const StepSums> sums) {
+void StepSummary<Scalar>::start(std::uint64_t step, std::span<const StepSums> sums) {
     for (int i = 0; i < static_cast<int>(sums.size()); ++i) {
         double* const leaf = exchange_->leaf(i);
         const StepSums& mine = sums[static_cast<std::size_t>(i)];
@@ -48,7 +48,7 @@ void StepSummary<Scalar>::start(std::span<const StepSums> sums) {
                         moments_size(layers_[layer]->norm().channels()), leaf + offsets_[layer]);
         exchange_->push(i);
     }
-    ++label_.call;
+    label_.call = step + 1;
     exchange_->start(label_);
 }
 

@@ -146,6 +146,7 @@ void Trainer<Scalar>::check_statistics_groups() const {
 
 template <class Scalar>
 void Trainer<Scalar>::set_epoch(Index complete) {
+    if (complete < 0) throw UsageError("trainer: " + std::to_string(complete) + " epochs cannot be complete");
     epoch_ = complete;
     stage_ = Stage::between_epochs;
 }
@@ -197,7 +198,7 @@ void Trainer<Scalar>::pass_forward(std::uint64_t step) {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::compute_losses(Index global_batch) {
+void Trainer<Scalar>::compute_losses(std::uint64_t step, Index global_batch) {
     or_announce(communicator_, [&] {
         for (std::size_t r = 0; r < outputs_.size(); ++r) {
             const auto& outputs = outputs_[r];
@@ -209,7 +210,7 @@ void Trainer<Scalar>::compute_losses(Index global_batch) {
             sums_[r].score = score_sums(task_, data_.target(), outputs, targets);
         }
     });
-    summary_->start(sums_);
+    summary_->start(step, sums_);
 }
 
 template <class Scalar>
@@ -239,6 +240,9 @@ void Trainer<Scalar>::begin_epoch() {
 template <class Scalar>
 void Trainer<Scalar>::end_epoch() {
     expect(Stage::between_steps, "end_epoch");
+    if (!std::ranges::all_of(network_.parameters(), [](Scalar value) { return std::isfinite(value); }))
+        throw NumericalError("the parameters are no longer finite after epoch " + std::to_string(epoch_ + 1) +
+                             ": lower the learning rate, warm it up, or scale inputs and targets down");
     ++epoch_;
     stage_ = Stage::between_epochs;
 }
@@ -264,7 +268,7 @@ void Trainer<Scalar>::forward() {
 template <class Scalar>
 void Trainer<Scalar>::compute_loss() {
     expect(Stage::has_outputs, "compute_loss");
-    compute_losses(sampler_.global_batch(step_).size());
+    compute_losses(number_of_step(), sampler_.global_batch(step_).size());
     stage_ = Stage::has_loss;
 }
 
@@ -353,8 +357,9 @@ void Trainer<Scalar>::recompute_running_averages() {
         population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
         fill_inputs(reader_, sampler_, batch);
-        pass_forward(beyond_all_steps + static_cast<std::uint64_t>(batch));
-        compute_losses(sampler_.global_batch(batch).size());
+        const std::uint64_t number = beyond_all_steps + static_cast<std::uint64_t>(batch);
+        pass_forward(number);
+        compute_losses(number, sampler_.global_batch(batch).size());
         summary_->finish();
         for (std::size_t i = 0; i < layers.size(); ++i)
             merge_moments(population[i].data(), summary_->moments(i), layers[i]->norm().channels());
@@ -389,8 +394,9 @@ TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& dat
     StepSums sums;
     for (Index batch = 0; batch < sampler.batches(); ++batch) {
         fill_inputs(*reader, sampler, batch);
-        pass_forward(beyond_all_steps + static_cast<std::uint64_t>(batch));
-        compute_losses(global_batch);
+        const std::uint64_t number = beyond_all_steps + static_cast<std::uint64_t>(batch);
+        pass_forward(number);
+        compute_losses(number, global_batch);
         sums += summary_->finish();
     }
     result.loss = sums.loss / static_cast<double>(result.samples);

@@ -9,6 +9,7 @@
 #include <lockstep/nn/batch_norm.hpp>
 #include <lockstep/train/score.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -35,9 +36,10 @@ class LOCKSTEP_EXPORT StepSummary {
     StepSummary(const Communicator& communicator, const ReplicaMap& map,
                 std::span<BatchNorm<Scalar>* const> layers);
 
-    /// Sends what the hosted replicas have, after a forward pass; `sums` has one entry for each.
-    void start(std::span<const StepSums> sums);
-    /// Receives the rest; returns the sums over the global batch. Throws CommunicationError.
+    /// Sends what the hosted replicas have, after the forward pass of that step; `sums` has one entry for each.
+    void start(std::uint64_t step, std::span<const StepSums> sums);
+    /// Receives the rest; returns the sums over the global batch. Throws CommunicationError, also where other ranks are
+    /// at another step.
     StepSums finish();
 
     /// The moments of one layer over the global batch (see moments.hpp), from finish to the next forward

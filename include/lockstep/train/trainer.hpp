@@ -153,7 +153,7 @@ class LOCKSTEP_EXPORT Trainer {
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void pass_forward(std::uint64_t step);
     /// And starts to add them up over the ranks.
-    void compute_losses(Index global_batch);
+    void compute_losses(std::uint64_t step, Index global_batch);
     std::uint64_t number_of_step() const {
         return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
     }

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace lockstep::test {
 namespace {
 
@@ -85,6 +87,31 @@ TEST(OwnLoop, ARateThatIsNoNumberIsAnError) {
     trainer.compute_loss();
     trainer.backward();
     EXPECT_TRUE(contains(error_of<UsageError>([&] { trainer.update(std::nan("")); }), "learning rate"));
+}
+
+TEST(OwnLoop, RanksAtDifferentStepsAreNamed) {
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    if (world.size() == 1) return;
+    const Images data = noisy_columns(101);
+    Trainer<float> trainer(small_options(4, "local"), data, world);
+    trainer.begin_epoch();
+    trainer.load_batch(world.rank() == 0 ? 0 : 1);
+    trainer.forward();
+    EXPECT_TRUE(contains(error_of<CommunicationError>([&] {
+                             trainer.compute_loss();
+                             trainer.backward();
+                             trainer.update(0.1);
+                         }),
+                         "call 2"));
+}
+
+TEST(OwnLoop, WhatIsNoLongerFiniteAfterTheLastStepIsAnError) {
+    const Images data = noisy_columns(101);
+    Trainer<float> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
+    for (Index step = 0; step < trainer.steps_per_epoch(); ++step) trainer.step(step);
+    trainer.network().parameters().back() = INFINITY;
+    EXPECT_TRUE(contains(error_of<NumericalError>([&] { trainer.end_epoch(); }), "after epoch 1"));
+    EXPECT_TRUE(contains(error_of<UsageError>([&] { trainer.set_epoch(-1); }), "-1 epochs"));
 }
 
 TEST(OwnLoop, PreciseBatchesAreNotForTheMiddleOfAnEpoch) {

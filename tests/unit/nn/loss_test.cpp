@@ -170,6 +170,22 @@ TEST(LossFunctions, OnesOwnIsCalled) {
         EXPECT_THROW(own_loss(taken, nothing), UsageError) << taken;
 }
 
+TEST(LossFunctions, ADerivativeOfOnesOwnThatIsNotFiniteIsAnError) {
+    const Loss loss = own_loss("square root", [](auto outputs, auto, auto gradient) {
+        if (!gradient.empty()) gradient[0] = 0.5 / std::sqrt(outputs[0]);
+        return std::sqrt(outputs[0]);
+    });
+    BatchLoss<double> batch(loss, {.values = 1}, 1);
+    const std::vector<double> outputs = {1, 0}, targets = {0, 0};
+    std::vector<double> gradient(2);
+    EXPECT_EQ(
+        batch.sum({outputs.data(), Shape::dense(1), 1}, targets, 1, {gradient.data(), Shape::dense(1), 1}),
+        1);
+    EXPECT_THROW(
+        batch.sum({outputs.data(), Shape::dense(1), 2}, targets, 2, {gradient.data(), Shape::dense(1), 2}),
+        NumericalError);
+}
+
 TEST(LossFunctions, WhatOnesOwnDoesNotWriteOfAGradientIsZero) {
     // Writes the derivative by the output of the target's class alone.
     const Loss loss = own_loss("sparse", [](auto, auto target, auto gradient) {
