@@ -206,7 +206,7 @@ Evaluation evaluate(const Network<Scalar>& network, const Dataset& data, const I
         evaluator.emplace(network, data, transform, loss, task, layout);
     });
 
-    const Index chunks = (data.size() - 1) / ChunkInference<Scalar>::chunk_samples + 1;
+    const Index chunks = ChunkInference<Scalar>::chunks_of(data);
     // A power of two: then the tree over the chunks is the same whatever stands, empty, to the right of them.
     const auto leaves = static_cast<int>(
         std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(chunks, communicator.size()))));

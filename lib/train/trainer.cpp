@@ -346,6 +346,15 @@ EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult
 }
 
 template <class Scalar>
+StepSums Trainer<Scalar>::observe(SampleReader<Scalar>& reader, const Sampler& sampler, Index batch) {
+    const std::uint64_t number = beyond_all_steps + static_cast<std::uint64_t>(batch);
+    fill_inputs(reader, sampler, batch);
+    pass_forward(number);
+    compute_losses(number, sampler.global_batch(batch).size());
+    return summary_->finish();
+}
+
+template <class Scalar>
 void Trainer<Scalar>::recompute_running_averages() {
     if (options_.precise_batches == 0) return;
     expect(Stage::between_epochs, "recompute_running_averages");
@@ -356,11 +365,7 @@ void Trainer<Scalar>::recompute_running_averages() {
     for (const BatchNorm<Scalar>* layer : layers)
         population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
-        fill_inputs(reader_, sampler_, batch);
-        const std::uint64_t number = beyond_all_steps + static_cast<std::uint64_t>(batch);
-        pass_forward(number);
-        compute_losses(number, sampler_.global_batch(batch).size());
-        summary_->finish();
+        observe(reader_, sampler_, batch);
         for (std::size_t i = 0; i < layers.size(); ++i)
             merge_moments(population[i].data(), summary_->moments(i), layers[i]->norm().channels());
     }
@@ -393,11 +398,7 @@ TrainingModeResult Trainer<Scalar>::evaluate_in_training_mode(const Dataset& dat
                      .shuffle = true});
     StepSums sums;
     for (Index batch = 0; batch < sampler.batches(); ++batch) {
-        fill_inputs(*reader, sampler, batch);
-        const std::uint64_t number = beyond_all_steps + static_cast<std::uint64_t>(batch);
-        pass_forward(number);
-        compute_losses(number, global_batch);
-        sums += summary_->finish();
+        sums += observe(*reader, sampler, batch);
     }
     result.loss = sums.loss / static_cast<double>(result.samples);
     result.score = score(task_, sums.score);

@@ -20,7 +20,8 @@ class LOCKSTEP_EXPORT ChunkInference {
     /// Takes a network's layers(). Throws UsageError if the data fit neither the transform nor the layers.
     ChunkInference(const Layer<Scalar>& layers, const Dataset& data, const InputTransform& transform);
 
-    Index chunks() const { return (data_.size() - 1) / chunk_samples + 1; }
+    static Index chunks_of(const Dataset& data) { return (data.size() - 1) / chunk_samples + 1; }
+    Index chunks() const { return chunks_of(data_); }
     Index first_sample(Index chunk) const { return chunk * chunk_samples; }
 
     /// The outputs for a chunk's samples, valid until the next call. Throws as SampleReader does.

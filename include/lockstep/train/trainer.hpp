@@ -154,6 +154,8 @@ class LOCKSTEP_EXPORT Trainer {
     void pass_forward(std::uint64_t step);
     /// And starts to add them up over the ranks.
     void compute_losses(std::uint64_t step, Index global_batch);
+    /// A pass in training mode that is no training step; its moments are in the summary.
+    StepSums observe(SampleReader<Scalar>& reader, const Sampler& sampler, Index batch);
     std::uint64_t number_of_step() const {
         return static_cast<std::uint64_t>(epoch_ * steps_per_epoch() + step_);
     }
