@@ -53,14 +53,12 @@ double BatchLoss<Scalar>::sum(const Tensor<const Scalar>& outputs, std::span<con
 }
 
 template <class Scalar>
-int predicted_class(const Tensor<const Scalar>& outputs, Index sample) {
-    const Index classes = outputs.shape.size();
-    const Scalar* const row = outputs.data + sample * classes;
-    return static_cast<int>(std::max_element(row, row + classes) - row);
+Index predicted_class(std::span<const Scalar> outputs) {
+    return std::ranges::max_element(outputs) - outputs.begin();
 }
 
-template LOCKSTEP_EXPORT int predicted_class(const Tensor<const float>&, Index);
-template LOCKSTEP_EXPORT int predicted_class(const Tensor<const double>&, Index);
+template LOCKSTEP_EXPORT Index predicted_class(std::span<const float>);
+template LOCKSTEP_EXPORT Index predicted_class(std::span<const double>);
 template class BatchLoss<float>;
 template class BatchLoss<double>;
 

@@ -96,7 +96,8 @@ class ChunkEvaluator {
                                     std::count(outputs, outputs + label, outputs[label]);
                 if (larger < 5) ++detail[0];
                 if (width <= largest_confusion)
-                    ++detail[1 + label * width + (std::max_element(outputs, outputs + width) - outputs)];
+                    ++detail[1 + label * width +
+                             predicted_class(std::span(outputs, static_cast<std::size_t>(width)))];
                 break;
             }
             case Task::regression:

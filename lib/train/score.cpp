@@ -1,7 +1,6 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/score.hpp>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -15,7 +14,8 @@ void add_parts(Task task, const Scalar* outputs, Index scored, const double* tar
                std::array<double, 3>& parts) {
     switch (task) {
         case Task::classification:
-            if (static_cast<double>(std::max_element(outputs, outputs + scored) - outputs) == *target)
+            if (static_cast<double>(predicted_class(std::span(outputs, static_cast<std::size_t>(scored)))) ==
+                *target)
                 ++parts[0];
             break;
         case Task::regression: {

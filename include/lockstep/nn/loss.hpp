@@ -89,9 +89,9 @@ class LOCKSTEP_EXPORT BatchLoss {
     std::vector<double> outputs_, gradient_;
 };
 
-/// Where the largest output of a sample is; the first of equals.
+/// Where the largest of a sample's outputs is; the first of equals. For float and double.
 template <class Scalar>
-LOCKSTEP_EXPORT int predicted_class(const Tensor<const Scalar>& outputs, Index sample);
+LOCKSTEP_EXPORT Index predicted_class(std::span<const Scalar> outputs);
 
 extern template class BatchLoss<float>;
 extern template class BatchLoss<double>;

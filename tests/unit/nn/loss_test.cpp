@@ -67,9 +67,9 @@ TYPED_TEST(LossOf, CrossEntropyEqualsTheTextbookFormula) {
 
 TYPED_TEST(LossOf, PredictedClassIsTheFirstOfEquals) {
     const std::vector<TypeParam> logits = {1, 3, 2, /**/ 5, 5, 0};
-    const Tensor<const TypeParam> view{logits.data(), Shape::dense(3), 2};
-    EXPECT_EQ(predicted_class(view, 0), 1);
-    EXPECT_EQ(predicted_class(view, 1), 0);
+    const std::span view(logits);
+    EXPECT_EQ(predicted_class(view.first(3)), 1);
+    EXPECT_EQ(predicted_class(view.last(3)), 0);
 }
 
 TYPED_TEST(LossOf, AnEmptyBatchIsZero) {
