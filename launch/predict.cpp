@@ -6,6 +6,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/data/array_dataset.hpp>
 #include <lockstep/data/array_writer.hpp>
 #include <lockstep/nn/fold.hpp>
@@ -17,7 +18,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <initializer_list>
 #include <optional>
@@ -104,18 +104,6 @@ void check_finite_outputs(const Dataset& data, Index sample, std::span<const flo
     throw NumericalError("data set " + data.name() + ": what the model gives for sample " +
                          std::to_string(sample) +
                          " is not finite: its inputs lie far outside of what it was trained on");
-}
-
-/// Collective: `action` on each rank, and an error on all ranks where it throws on one.
-template <class Action>
-void together(const Communicator& communicator, const char* what, Action action) {
-    std::string fault;
-    try {
-        action();
-    } catch (const std::exception& error) {
-        fault = error.what();
-    }
-    check_agreement(communicator, what, {}, fault);
 }
 
 class Prediction {

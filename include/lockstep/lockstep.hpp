@@ -19,6 +19,7 @@
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/exchange_label.hpp>
 #include <lockstep/comm/exchange_plan.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/comm/node_memory.hpp>

@@ -1,8 +1,8 @@
-#include "../comm/failure_guard.hpp"
 #include "layer_checks.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 

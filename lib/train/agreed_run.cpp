@@ -1,10 +1,9 @@
 #include "agreed_run.hpp"
 
-#include "../comm/failure_guard.hpp"
-
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/nn/network.hpp>

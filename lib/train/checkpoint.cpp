@@ -1,7 +1,7 @@
-#include "../comm/failure_guard.hpp"
 #include "checked_values.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/model_file.hpp>
 #include <lockstep/train/weights.hpp>

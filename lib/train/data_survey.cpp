@@ -1,8 +1,7 @@
-#include "../comm/failure_guard.hpp"
-
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/sample_reader.hpp>

@@ -1,7 +1,6 @@
-#include "../comm/failure_guard.hpp"
-
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>

@@ -1,9 +1,9 @@
-#include "../comm/failure_guard.hpp"
 #include "agreed_run.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
