@@ -26,8 +26,8 @@ void check(const TrainerOptions& options, const Dataset& data, Index replicas) {
         throw UsageError("batch size must be at least 1, but is " + std::to_string(options.batch_size));
 }
 
-/// Makes the network once on this rank alone: what refuses, a layer or loss of the user's own on one rank only perhaps, is
-/// found before the ranks connect their layers.
+/// Makes the network once on this rank alone: what refuses, a layer or loss of the user's own on one rank only
+/// perhaps, is found before the ranks connect their layers.
 template <class Scalar>
 void try_network(const TrainerOptions& options, const Dataset& data) {
     const Network<Scalar> network(parse_model(options.model), data.input_shape(),

@@ -16,8 +16,8 @@ struct AgreedRun {
     Settings settings;       ///< see settings_of
 };
 
-/// Collective; what it throws is thrown on every rank: see Trainer. `known` is what a survey has found before, or empty.
-/// The ranks agree on an instruction set, too.
+/// Collective; what it throws is thrown on every rank: see Trainer. `known` is what a survey has found before, or
+/// empty. The ranks agree on an instruction set, too.
 AgreedRun agree_on_run(TrainerOptions options, const Dataset& data, const Communicator& communicator,
                        DataSurvey known, std::size_t scalar_bytes);
 

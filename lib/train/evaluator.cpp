@@ -18,8 +18,8 @@
 namespace lockstep {
 namespace {
 
-/// Where the sums of a chunk lie in an array of doubles: moments of the targets (of a regression, to measure R² against),
-/// then what is only added up: loss, samples, parts of the score, faults, and what the task asks for.
+/// Where the sums of a chunk lie in an array of doubles: moments of the targets (of a regression, to measure R²
+/// against), then what is only added up: loss, samples, parts of the score, faults, and what the task asks for.
 struct Layout {
     Layout(Task task, const Target& target)
         : moments_of(task == Task::regression ? target.values : 0),

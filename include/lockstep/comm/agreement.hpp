@@ -18,10 +18,10 @@ namespace lockstep {
 LOCKSTEP_EXPORT void check_agreement(const Communicator& communicator, std::string_view subject,
                                      const Settings& mine);
 
-/// The same for a caller that has found a fault of its own before: `fault` is the text of that error, empty
-/// if there is none. The others learn it instead of waiting for a rank that has gone: CommunicationError names
-/// each fault and its ranks. If all ranks have found the same fault this throws UsageError with it. Returns the largest `number` that any rank brings: a count
-/// that the ranks keep each for itself is brought into step by the way.
+/// The same for a caller that has found a fault of its own before: `fault` is the text of that error, empty if there
+/// is none. The others learn it instead of waiting for a rank that has gone: CommunicationError names each fault and
+/// its ranks. If all ranks have found the same fault this throws UsageError with it. Returns the largest `number`
+/// that any rank brings: a count that the ranks keep each for itself is brought into step by the way.
 LOCKSTEP_EXPORT std::int64_t check_agreement(const Communicator& communicator, std::string_view subject,
                                              Settings mine, const std::string& fault,
                                              std::int64_t number = 0);

@@ -24,7 +24,8 @@ class LOCKSTEP_EXPORT SampleReader {
     const Dataset& data() const { return data_; }
 
     /// Writes the input of a sample: transform.shape().size() numbers. Throws FileError where it cannot be read,
-    /// NumericalError naming the sample and the feature where it holds a NaN, an infinity, or what becomes one in float.
+    /// NumericalError naming the sample and the feature where it holds a NaN, an infinity, or what becomes one in
+    /// float.
     void read_input(Index sample, Scalar* out);
     /// Writes the data set's target().size() numbers. Throws FileError, or UsageError naming the sample, where it is no
     /// class of the data set's or not finite.
@@ -47,14 +48,15 @@ class LOCKSTEP_EXPORT SampleReader {
     AlignedVector<double> double_raw_, double_varied_;
 };
 
-/// Throws UsageError unless the data set has samples, of at least one value each, and a target that is one of classes, or
-/// values, or nothing.
+/// Throws UsageError unless the data set has samples, of at least one value each, and a target that is one of
+/// classes, or values, or nothing.
 LOCKSTEP_EXPORT void check_outline(const Dataset& data);
 /// Throws NumericalError, naming the data set, the sample and the first feature that is NaN or infinite, if one is. For
 /// float and double.
 template <class Value>
 LOCKSTEP_EXPORT void check_finite(const Dataset& data, Index sample, const Value* values);
-/// The same, and UsageError where the data set says that its values are bytes and one is not a whole number from 0 to 255.
+/// The same, and UsageError where the data set says that its values are bytes and one is not a whole number from 0 to
+/// 255.
 template <class Value>
 LOCKSTEP_EXPORT void check_input(const Dataset& data, Index sample, const Value* values);
 /// Throws UsageError, naming the sample, if its target is no class of the data set's, or holds a value that is not

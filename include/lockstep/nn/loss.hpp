@@ -53,8 +53,8 @@ LOCKSTEP_EXPORT Loss binary_cross_entropy();
 using LossCallable = std::function<double(std::span<const double> outputs, std::span<const double> target,
                                           std::span<double> gradient)>;
 /// A loss of one's own, under a name of one's own; takes any target and any number of outputs that can be scored: see
-/// score.hpp. The name is all that ranks and checkpoints compare. Throws UsageError where it is empty or that of another
-/// loss.
+/// score.hpp. The name is all that ranks and checkpoints compare. Throws UsageError where it is empty or that of
+/// another loss.
 LOCKSTEP_EXPORT Loss own_loss(std::string name, LossCallable value);
 
 /// From "cross-entropy", "cross-entropy smoothing 0.1", "mse", "mae", "huber", "huber 0.5" or "bce". Throws UsageError

@@ -26,10 +26,9 @@ template <class Scalar>
 LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path,
                                      const Settings& more = {});
 
-/// Restores it. Collective: where it fails on one rank, the others get a CommunicationError, and the communicator remains
-/// usable. Throws FileError if the file is damaged, of another model, or of a run that
-/// depended on something else: on other data, say, or on another `more`. The text names what differs, then
-/// and now.
+/// Restores it. Collective: where it fails on one rank, the others get a CommunicationError, and the communicator
+/// remains usable. Throws FileError if the file is damaged, of another model, or of a run that depended on something
+/// else: on other data, say, or on another `more`. The text names what differs, then and now.
 template <class Scalar>
 LOCKSTEP_EXPORT void load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path,
                                      const Settings& more = {});

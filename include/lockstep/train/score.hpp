@@ -1,5 +1,5 @@
-/// How well a network does at its task, in one number that people know: the share of right answers, the root of the mean
-/// squared error, or the F1 of labels.
+/// How well a network does at its task, in one number that people know: the share of right answers, the root of the
+/// mean squared error, or the F1 of labels.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -26,8 +26,8 @@ inline bool higher_is_better(Task task) {
     return task != Task::regression;
 }
 
-/// How many outputs are scored: one for each class or value. A loss of one's own may ask for more of them, which stand
-/// behind these: a deviation, say.
+/// How many outputs are scored: one for each class or value. A loss of one's own may ask for more of them, which
+/// stand behind these: a deviation, say.
 LOCKSTEP_EXPORT Index scored_outputs(const Target& target);
 /// Throws UsageError where the loss does not fit the target or the number of outputs, or these are fewer than are scored.
 LOCKSTEP_EXPORT void check_outputs(const LossFunction& loss, const Target& target, Index outputs);
@@ -42,8 +42,8 @@ struct ScoreSums {
     ScoreSums& operator+=(const ScoreSums& other);
 };
 
-/// Of a batch; `targets` holds target.size() numbers for each sample. Of more outputs than scored_outputs the first count. A label is on above 0 (the outputs are logits), and
-/// should be from a half on.
+/// Of a batch; `targets` holds target.size() numbers for each sample. Of more outputs than scored_outputs the first
+/// count. A label is on above 0 (the outputs are logits), and should be from a half on.
 template <class Scalar>
 LOCKSTEP_EXPORT ScoreSums score_sums(Task task, const Target& target, const Tensor<const Scalar>& outputs,
                                      std::span<const double> targets);

@@ -57,17 +57,17 @@ struct TrainingModeResult {
 
 struct AgreedRun;
 
-/// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every
-/// function that is not const is collective. What a data set, layer, loss, rule or callback of a user's own throws on one
-/// rank goes on to the caller there, while the other ranks get a CommunicationError with its text. Instantiated for float and double.
+/// Owns the network, the optimizer and all buffers; the data set stays the caller's and outlives it. Every function
+/// that is not const is collective. What a data set, layer, loss, rule or callback of a user's own throws on one rank
+/// goes on to the caller there, while the other ranks get a CommunicationError with its text. Instantiated for float
+/// and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT Trainer {
   public:
     /// Compares options and data over all ranks first, and agrees on an instruction set with them (see
-    /// instruction_set_agreement.hpp). Throws CommunicationError on every rank, naming what
-    /// differs and both sides, if they do not agree; UsageError on every rank if the options do not fit
-    /// together or the data.
-    /// `found` may be what a survey of the same data has found before, on all of these ranks: then it is not made again.
+    /// instruction_set_agreement.hpp). Throws CommunicationError on every rank, naming what differs and both sides,
+    /// if they do not agree; UsageError on every rank if the options do not fit together or the data. `found` may be
+    /// what a survey of the same data has found before, on all of these ranks: then it is not made again.
     Trainer(TrainerOptions options, const Dataset& train, const Communicator& communicator,
             DataSurvey found = {});
 

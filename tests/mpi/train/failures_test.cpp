@@ -1,5 +1,5 @@
-// Whatever a user's own data set, layer, loss or rule throws, on one rank alone: every rank has an error at once that says
-// what it was, and all but that rank which one.
+// Whatever a user's own data set, layer, loss or rule throws, on one rank alone: every rank has an error at once that
+// says what it was, and all but that rank which one.
 #include <support/mpi_values.hpp>
 #include <support/scratch_folder.hpp>
 
