@@ -6,7 +6,8 @@
 #include <lockstep/data/idx.hpp>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -45,17 +46,30 @@ const std::filesystem::path& needed_directory(const DatasetOptions& options) {
     return options.directory;
 }
 
-constexpr std::array<std::string_view, 4> names{"digits", "mnist", "cifar10", "cifar100"};
+struct NamedDataset {
+    std::string_view name;
+    ImagesPair (*read)(const DatasetOptions& options);
+};
+
+constexpr NamedDataset named_datasets[] = {
+    {"digits", default_digits},
+    {"mnist", [](const DatasetOptions& options) { return read_mnist(needed_directory(options)); }},
+    {"cifar10", [](const DatasetOptions& options) { return read_cifar10(needed_directory(options)); }},
+    {"cifar100", [](const DatasetOptions& options) { return read_cifar100(needed_directory(options)); }},
+};
 
 /// Whole, but for the digits, of which only those wanted are drawn.
 ImagesPair read_by_name(const DatasetOptions& options) {
-    if (options.name == "digits") return default_digits(options);
-    if (options.name == "mnist") return read_mnist(needed_directory(options));
-    if (options.name == "cifar10") return read_cifar10(needed_directory(options));
-    if (options.name == "cifar100") return read_cifar100(needed_directory(options));
-    throw UsageError("unknown data set '" + options.name +
-                     "'; choose one of digits, mnist, cifar10 and cifar100, or name arrays "
-                     "of your own (data)");
+    std::string names;
+    for (const NamedDataset& one : named_datasets) {
+        if (one.name == options.name) return one.read(options);
+        names += (names.empty()                          ? ""
+                  : &one == std::end(named_datasets) - 1 ? " and "
+                                                         : ", ") +
+                 std::string(one.name);
+    }
+    throw UsageError("unknown data set '" + options.name + "'; choose one of " + names +
+                     ", or name arrays of your own (data)");
 }
 
 /// As many classes as the larger of two sets has, for both.
@@ -110,7 +124,7 @@ DatasetPair load_images(const DatasetOptions& options) {
 }  // namespace
 
 bool is_dataset_name(const std::string& name) {
-    return std::ranges::find(names, name) != names.end();
+    return std::ranges::find(named_datasets, name, &NamedDataset::name) != std::end(named_datasets);
 }
 
 DatasetPair load_dataset(const DatasetOptions& options) {
