@@ -106,6 +106,13 @@ void check_finite_outputs(const Dataset& data, Index sample, std::span<const flo
                          " is not finite: its inputs lie far outside of what it was trained on");
 }
 
+/// Collective: `action` on each rank; where it throws on one, all ranks throw the same text, which is one line on the
+/// screen.
+template <class Action>
+void on_all_ranks(const Communicator& communicator, const char* what, Action action) {
+    check_agreement(communicator, what, {}, fault_of(action));
+}
+
 class Prediction {
   public:
     Prediction(const PredictOptions& options, const Communicator& communicator)
@@ -133,7 +140,7 @@ class Prediction {
         std::optional<NpyWriter> writer;
         std::optional<Hdf5Writer> hdf5;  // is given the rows at the end
         std::string partial;
-        together(communicator_, "writing predictions", [&] {
+        on_all_ranks(communicator_, "writing predictions", [&] {
             if (communicator_.rank() != 0) return;
             check_replaceable(file, hdf5_.has_value(), {options_.weights, input_file()});
             if (hdf5_) hdf5.emplace(file, hdf5_->dataset, ElementType::f32, extents);
@@ -141,8 +148,8 @@ class Prediction {
             partial = writer->partial().string();
         });
         partial = communicator_.all_gather(partial, "writing predictions").front();
-        together(communicator_, "predicting", [&] { write_share(partial); });
-        together(communicator_, "writing predictions", [&] {
+        on_all_ranks(communicator_, "predicting", [&] { write_share(partial); });
+        on_all_ranks(communicator_, "writing predictions", [&] {
             if (hdf5)
                 copy(partial, *hdf5);
             else if (writer)
