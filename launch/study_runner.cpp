@@ -41,15 +41,18 @@ double relative_distance(std::span<const float> parameters, const std::vector<fl
 /// Brings a network's running averages back at the end of a scope.
 class KeptAverages {
   public:
-    explicit KeptAverages(Network<float>& network)
-        : network_(network), averages_(network.averages().begin(), network.averages().end()) {}
-    ~KeptAverages() { std::ranges::copy(averages_, network_.averages().begin()); }
+    explicit KeptAverages(Network<float>& network) : layers_(network.batch_norms()) {
+        for (const BatchNorm<float>* layer : layers_) kept_.push_back(layer->norm().averages().snapshot());
+    }
+    ~KeptAverages() {
+        for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i]->norm().averages().restore(kept_[i]);
+    }
     KeptAverages(const KeptAverages&) = delete;
     KeptAverages& operator=(const KeptAverages&) = delete;
 
   private:
-    Network<float>& network_;
-    std::vector<float> averages_;
+    std::span<BatchNorm<float>* const> layers_;
+    std::vector<RunningAverages<float>::Snapshot> kept_;
 };
 
 /// How long steps take, with and without waiting; what happens between steps does not count.

@@ -1,4 +1,5 @@
 #include <lockstep/nn/batch_norm.hpp>
+#include <lockstep/norm/statistics_groups.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -30,7 +31,7 @@ void BatchNorm<Scalar>::declare(ParameterLayout& layout, const std::string& pref
         options_.name = prefix.substr(0, prefix.size() - (prefix.ends_with('.') ? 1 : 0));
     const Index channels = this->input_shape().channels;
     norm_.emplace(channels, communicator_, options_, placement_);
-    const auto hosted = static_cast<std::size_t>(norm_->hosted_replicas());
+    const auto hosted = static_cast<std::size_t>(norm_->groups().hosted_replicas());
     forward_slices_.resize(hosted);
     backward_slices_.resize(hosted);
     if (affine()) {
@@ -64,7 +65,7 @@ void BatchNorm<Scalar>::initialize(std::uint64_t) {
     }
     std::ranges::fill(norm_->running_mean(), Scalar(0));
     std::ranges::fill(norm_->running_var(), Scalar(1));
-    norm_->set_batches_tracked(0);
+    norm_->averages().set_batches(0);
 }
 
 template <class Scalar>

@@ -267,14 +267,14 @@ int lockstep_batch_norm_values(lockstep_batch_norm* handle, int which, void** va
 
 int lockstep_batch_norm_batches_tracked(const lockstep_batch_norm* handle, int64_t* batches) {
     return with_layer(handle, [&](const auto& layer) {
-        deref(batches, "the place for the number of batches") = layer.batches_tracked();
+        deref(batches, "the place for the number of batches") = layer.averages().batches();
     });
 }
 
 int lockstep_batch_norm_set_batches_tracked(lockstep_batch_norm* handle, int64_t batches) {
     return with_layer(handle, [&](auto& layer) {
         if (batches < 0) throw UsageError("the number of batches is negative");
-        layer.set_batches_tracked(batches);
+        layer.averages().set_batches(batches);
     });
 }
 
@@ -296,6 +296,6 @@ int lockstep_batch_norm_change_communicator(lockstep_batch_norm* handle,
 int lockstep_batch_norm_synchronize_running_averages(lockstep_batch_norm* handle,
                                                      const lockstep_communicator* among, double weight) {
     return with_layer(handle, [&](auto& layer) {
-        layer.synchronize_running_averages(deref(among, "the communicator").communicator, weight);
+        layer.averages().pool(deref(among, "the communicator").communicator, weight);
     });
 }

@@ -6,6 +6,7 @@
 
 #include "../simd/vector_pack.hpp"
 #include "kernel_layout.hpp"
+#include "kernel_tasks.hpp"
 
 namespace lockstep::LOCKSTEP_SET {
 
@@ -165,21 +166,24 @@ inline void map_flat(const Map map, Index channels, Index rows, const Columns<Ma
 
 template <class Map, class Scalar>
 inline void map_channels_last(const Map map, Index channels, Index rows, ChannelRange range,
-                              const Columns<Map, Scalar>& columns) {
+                              const Columns<Map, Scalar>& columns, const KernelThreads& threads) {
     const Index repeat = rows_to_join(channels, range, widest_tile);
     const Index period = repeat * channels;
     const bool whole = range.begin == 0 && range.end == channels;
     const bool streamed = whole && period % lane_group == 0 && !map.in_place() &&
                           rows * channels * static_cast<Index>(sizeof(Scalar)) >= streamed_bytes;
-    if (streamed) {
-        map_flat<true>(map, channels, rows, columns, repeat, values_to_alignment(map.output()));
-        end_streaming();
-    } else if (repeat > 1) {
-        map_flat<false>(map, channels, rows, columns, repeat, 0);
-    } else {
-        map_matrix<false>(map.at(range.begin), channels, rows, range.end - range.begin,
-                          columns.at(range.begin));
-    }
+    const Index size = range.end - range.begin;
+    for_stretches(threads, rows, size, [&](Index begin, Index end) {
+        const Map here = map.at(begin * channels);
+        if (streamed) {
+            map_flat<true>(here, channels, end - begin, columns, repeat, values_to_alignment(here.output()));
+            end_streaming();
+        } else if (repeat > 1) {
+            map_flat<false>(here, channels, end - begin, columns, repeat, 0);
+        } else {
+            map_matrix<false>(here.at(range.begin), channels, end - begin, size, columns.at(range.begin));
+        }
+    });
 }
 
 /// One channels-first run: `count` values with the same coefficients.
@@ -209,22 +213,29 @@ inline void map_run(const Map map, Index count, const Columns<Map, Scalar>& chan
 
 template <bool Streamed, class Map, class Scalar>
 inline void map_runs(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
-                     const Columns<Map, Scalar>& columns) {
-    for (Index sample = shape.batch; sample-- > 0;)
-        for (Index c = range.begin; c < range.end; ++c)
-            map_run<Streamed>(map.at((sample * channels + c) * shape.spatial), shape.spatial, columns.at(c));
+                     const Columns<Map, Scalar>& columns, const KernelThreads& threads) {
+    const Index size = range.end - range.begin;
+    for_stretches(threads, shape.batch * size, shape.spatial, [&](Index begin, Index end) {
+        // The last samples first, which a cache may still hold.
+        for (Index sample = (end - 1) / size; sample >= begin / size; --sample) {
+            const Index last = smaller(size, end - sample * size);
+            for (Index c = begin > sample * size ? begin - sample * size : 0; c < last; ++c)
+                map_run<Streamed>(map.at((sample * channels + range.begin + c) * shape.spatial),
+                                  shape.spatial, columns.at(range.begin + c));
+        }
+        if constexpr (Streamed) end_streaming();
+    });
 }
 
 template <class Map, class Scalar>
 inline void map_channels_first(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
-                               const Columns<Map, Scalar>& columns) {
+                               const Columns<Map, Scalar>& columns, const KernelThreads& threads) {
     // Whether the result stays in the caches depends on all of it, not on the range at hand.
     const Index bytes = shape.values() * channels * static_cast<Index>(sizeof(Scalar));
     if (!map.in_place() && bytes >= streamed_bytes) {
-        map_runs<true>(map, channels, shape, range, columns);
-        end_streaming();
+        map_runs<true>(map, channels, shape, range, columns, threads);
     } else {
-        map_runs<false>(map, channels, shape, range, columns);
+        map_runs<false>(map, channels, shape, range, columns, threads);
     }
 }
 

@@ -10,10 +10,14 @@
 /// number of blocks: what they leave in mean and variance lies below what a float can show. Doubles all the
 /// way would take three times as long, where the data lies in a cache. (Squares overflow where values lie
 /// 10¹⁸ apart.)
+///
+/// On several threads each takes some blocks, whose sums are kept and then added in the same order, each thread doing it
+/// for some columns; of channels-first data each takes some channels.
 #pragma once
 
 #include "../simd/vector_pack.hpp"
 #include "kernel_layout.hpp"
+#include "kernel_tasks.hpp"
 
 namespace lockstep::LOCKSTEP_SET {
 
@@ -133,10 +137,38 @@ inline __attribute__((always_inline)) void add_rows(Sums& sums, const Terms term
     }
 }
 
+/// Where the sums of blocks go: added to those of the columns …
+template <class Scalar>
+struct ColumnTotals {
+    double* first;
+    double* second;
+
+    template <class Sums>
+    inline __attribute__((always_inline)) void take(const Sums& sums, Index, Index c) const {
+        sums.add_to(first + c, second + c);
+    }
+};
+
+/// … or kept, for each block those of all columns.
+template <class Scalar>
+struct BlockSums {
+    Scalar* kept;
+    Index width;
+
+    Scalar* first(Index block) const { return kept + 2 * block * width; }
+    Scalar* second(Index block) const { return first(block) + width; }
+    BlockSums from(Index block) const { return {first(block), width}; }
+
+    template <class Sums>
+    inline __attribute__((always_inline)) void take(const Sums& sums, Index block, Index c) const {
+        sums.keep(first(block) + c, second(block) + c);
+    }
+};
+
 /// Adds a matrix of short rows: in panels of Packs vectors, a block at a time with all sums in registers.
-template <int Packs, class Terms, class Scalar>
+template <int Packs, class Terms, class Scalar, class Sink>
 inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index width,
-                              const Columns<Terms, Scalar>& columns, double* first, double* second) {
+                              const Columns<Terms, Scalar>& columns, const Sink sink) {
     constexpr int most = Packs * vector_lanes<Scalar>;
     for (Index row = 0; row < rows; row += rows_of_block) {
         const Terms block = terms.at(row * stride);
@@ -145,7 +177,7 @@ inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index
             constexpr int lanes = Width < vector_lanes<Scalar> ? Width : vector_lanes<Scalar>;
             ColumnSums<Width / lanes, lanes, Terms, Scalar> sums(columns.at(c));
             add_rows(sums, block.at(c), stride, count);
-            sums.add_to(first + c, second + c);
+            sink.take(sums, row / rows_of_block, c);
         };
         for_parts<most>(0, width, add);
     }
@@ -153,9 +185,9 @@ inline void add_narrow_matrix(const Terms terms, Index stride, Index rows, Index
 
 /// Adds a matrix of long rows: a few at a time from one end to the other, each of them a stream that
 /// prefetchers follow, with the block's sums in memory.
-template <class Terms, class Scalar>
+template <class Terms, class Scalar, class Sink>
 inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index width,
-                            const Columns<Terms, Scalar>& columns, double* first, double* second) {
+                            const Columns<Terms, Scalar>& columns, const Sink sink) {
     constexpr Index together = streams / Terms::tensors;
     static_assert(rows_of_block % together == 0 && together % rows_of_group == 0);
     alignas(64) Scalar firsts[widest_tile], seconds[widest_tile];
@@ -169,7 +201,7 @@ inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index w
             if (!begins) sums.resume(firsts + c, seconds + c);
             add_rows(sums, here.at(c), stride, height);
             if (ends)
-                sums.add_to(first + c, second + c);
+                sink.take(sums, row / rows_of_block, c);
             else
                 sums.keep(firsts + c, seconds + c);
         };
@@ -187,25 +219,60 @@ inline void add_wide_matrix(const Terms terms, Index stride, Index rows, Index w
 }
 
 /// Adds a matrix to the sums of its columns. Which loop does it changes no bit.
+template <class Terms, class Scalar, class Sink>
+inline void add_matrix(const Terms terms, Index stride, Index rows, Index width,
+                       const Columns<Terms, Scalar>& columns, const Sink sink) {
+    if (width <= narrowest_row)
+        add_narrow_matrix<4>(terms, stride, rows, width, columns, sink);
+    else
+        add_wide_matrix(terms, stride, rows, width, columns, sink);
+}
+
+/// Adds the sums of blocks to those of the columns [begin, end).
+template <class Scalar>
+inline void add_blocks(const BlockSums<Scalar>& sums, Index blocks, Index begin, Index end, double* first,
+                       double* second) {
+    for (Index block = 0; block < blocks; ++block) {
+        const auto add = [&]<int Lanes>(LaneCount<Lanes>, Index c) __attribute__((always_inline)) {
+            add_widened<Lanes, Scalar>(first + c, load<Lanes>(sums.first(block) + c));
+            add_widened<Lanes, Scalar>(second + c, load<Lanes>(sums.second(block) + c));
+        };
+        for_parts<vector_lanes<Scalar>>(begin, end, add);
+    }
+}
+
+/// The same on several threads.
 template <class Terms, class Scalar>
 inline void add_matrix(const Terms terms, Index stride, Index rows, Index width,
-                       const Columns<Terms, Scalar>& columns, double* first, double* second) {
-    if (width <= narrowest_row)
-        add_narrow_matrix<4>(terms, stride, rows, width, columns, first, second);
-    else
-        add_wide_matrix(terms, stride, rows, width, columns, first, second);
+                       const Columns<Terms, Scalar>& columns, double* first, double* second,
+                       const KernelThreads& threads) {
+    if (threads.team == nullptr || rows * width < 2 * values_of_task || rows <= rows_of_block)
+        return add_matrix(terms, stride, rows, width, columns, ColumnTotals<Scalar>{first, second});
+    const Index blocks = (rows + rows_of_block - 1) / rows_of_block;
+    const auto bytes = static_cast<std::size_t>(2 * blocks * width) * sizeof(Scalar);
+    const BlockSums<Scalar> sums{static_cast<Scalar*>(threads.scratch(threads.team, bytes)), width};
+    for_stretches(threads, blocks, rows_of_block * width, [&](Index begin, Index end) {
+        const Index row = begin * rows_of_block;
+        add_matrix(terms.at(row * stride), stride, smaller(end * rows_of_block, rows) - row, width, columns,
+                   sums.from(begin));
+    });
+    const Index groups = (width + lane_group - 1) / lane_group;
+    for_stretches(threads, groups, 2 * lane_group * blocks, [&](Index begin, Index end) {
+        add_blocks(sums, blocks, begin * lane_group, smaller(end * lane_group, width), first, second);
+    });
 }
 
 /// The sums of channels-last data; columns and sums are those of the range.
 template <class Terms, class Scalar>
 inline void sums_channels_last(const Terms terms, Index channels, Index rows, ChannelRange range,
-                               const Columns<Terms, Scalar>& columns, double* first, double* second) {
+                               const Columns<Terms, Scalar>& columns, double* first, double* second,
+                               const KernelThreads& threads) {
     const Index size = range.end - range.begin;
     for (Index c = 0; c < size; ++c) first[c] = second[c] = 0;
     const Index repeat = rows_to_join(channels, range, widest_joined_sums);
     if (repeat == 1) {
         const Terms begin = terms.at(range.begin);
-        return add_matrix(begin, channels, rows, size, columns, first, second);
+        return add_matrix(begin, channels, rows, size, columns, first, second, threads);
     }
 
     const Index width = repeat * channels;
@@ -219,9 +286,9 @@ inline void sums_channels_last(const Terms terms, Index channels, Index rows, Ch
     for (Index c = 0; c < width; ++c) joined_first[c] = joined_second[c] = 0;
 
     const Index joined_rows = rows / repeat, rest = rows % repeat;
-    add_matrix(terms, width, joined_rows, width, joined, joined_first, joined_second);
-    add_matrix(terms.at(joined_rows * width), width, rest > 0 ? 1 : 0, rest * channels, joined, joined_first,
-               joined_second);
+    add_matrix(terms, width, joined_rows, width, joined, joined_first, joined_second, threads);
+    add_matrix(terms.at(joined_rows * width), width, rest > 0 ? 1 : 0, rest * channels, joined,
+               ColumnTotals<Scalar>{joined_first, joined_second});
     for (Index r = 0; r < repeat; ++r)
         for (Index c = 0; c < channels; ++c) {
             first[c] += joined_first[r * channels + c];
@@ -259,16 +326,27 @@ inline void sums_channels_first(const Terms terms, Index channels, const BatchSh
         for (Index sample = 0; sample < shape.batch; ++sample)
             for (Index c = 0; c < count; ++c) {
                 const Terms run = terms.at((sample * channels + begin + c) * shape.spatial);
-                add_narrow_matrix<1>(run, lane_group, rows, lane_group, run_columns[c], lanes[c][0],
-                                     lanes[c][1]);
+                const ColumnTotals<Scalar> totals{lanes[c][0], lanes[c][1]};
+                add_narrow_matrix<1>(run, lane_group, rows, lane_group, run_columns[c], totals);
                 add_narrow_matrix<1>(run.at(rows * lane_group), lane_group, rest > 0 ? 1 : 0, rest,
-                                     run_columns[c], lanes[c][0], lanes[c][1]);
+                                     run_columns[c], totals);
             }
         for (Index c = 0; c < count; ++c) {
             first[begin - range.begin + c] = sum_of_lanes(lanes[c][0]);
             second[begin - range.begin + c] = sum_of_lanes(lanes[c][1]);
         }
     }
+}
+
+/// The same on several threads.
+template <class Terms, class Scalar>
+inline void sums_channels_first(const Terms terms, Index channels, const BatchShape& shape,
+                                ChannelRange range, const Columns<Terms, Scalar>& columns, double* first,
+                                double* second, const KernelThreads& threads) {
+    for_stretches(threads, range.end - range.begin, shape.batch * shape.spatial, [&](Index begin, Index end) {
+        sums_channels_first(terms, channels, shape, {range.begin + begin, range.begin + end},
+                            columns.at(begin), first + begin, second + begin);
+    });
 }
 
 }  // namespace lockstep::LOCKSTEP_SET

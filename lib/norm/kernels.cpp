@@ -15,6 +15,15 @@ const KernelTable<Scalar>& active_table() {
     return table_for<KernelTable<Scalar>>(active_instruction_set());
 }
 
+KernelThreads threads_of(KernelTeam* team) {
+    if (team != nullptr && team->is_alone()) team = nullptr;
+    return {team,
+            [](KernelTeam* given, int tasks, void (*task)(void*, int), void* argument) {
+                given->executor()->run(tasks, {task, argument});
+            },
+            [](KernelTeam* given, std::size_t bytes) -> void* { return given->scratch(bytes); }};
+}
+
 /// The bytes of a cache as the system tells them, or `typical`.
 Index cache_bytes(int name, Index typical) {
     const Index bytes = ::sysconf(name);
@@ -22,6 +31,11 @@ Index cache_bytes(int name, Index typical) {
 }
 
 }  // namespace
+
+std::byte* KernelTeam::scratch(std::size_t bytes) {
+    if (scratch_.size() < bytes) scratch_.resize(bytes);
+    return scratch_.data();
+}
 
 Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes) {
 #if defined(_SC_LEVEL2_CACHE_SIZE) && defined(_SC_LEVEL3_CACHE_SIZE)
@@ -39,27 +53,30 @@ Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t val
 
 template <class Scalar>
 void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, ChannelRange range,
-                   double* moments) {
-    if (shape.values() > 0) return active_table<Scalar>().batch_moments(x, channels, shape, range, moments);
+                   double* moments, KernelTeam* team) {
+    if (shape.values() > 0)
+        return active_table<Scalar>().batch_moments(x, channels, shape, range, moments, threads_of(team));
     const MomentsView<double> result{moments, channels};
-    result.count() = 0;
+    if (range.begin == 0) result.count() = 0;
     std::fill_n(result.mean() + range.begin, range.size(), 0.0);
     std::fill_n(result.m2() + range.begin, range.size(), 0.0);
 }
 
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
-               const NormalizeCoefficients<Scalar>& coefficients, Activation activation) {
+               const NormalizeCoefficients<Scalar>& coefficients, Activation activation, KernelTeam* team) {
     if (shape.values() > 0)
-        active_table<Scalar>().normalize(x, z, channels, shape, range, coefficients, activation);
+        active_table<Scalar>().normalize(x, z, channels, shape, range, coefficients, activation,
+                                         threads_of(team));
 }
 
 template <class Scalar>
 void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
                    ChannelRange range, const NormalizeCoefficients<Scalar>& forward, Activation activation,
-                   double* sums) {
+                   double* sums, KernelTeam* team) {
     if (shape.values() > 0)
-        return active_table<Scalar>().gradient_sums(x, dz, channels, shape, range, forward, activation, sums);
+        return active_table<Scalar>().gradient_sums(x, dz, channels, shape, range, forward, activation, sums,
+                                                    threads_of(team));
     std::fill_n(sums + range.begin, range.size(), 0.0);
     std::fill_n(sums + channels + range.begin, range.size(), 0.0);
 }
@@ -67,22 +84,23 @@ void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const Batc
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
                     ChannelRange range, const InputGradientCoefficients<Scalar>& coefficients,
-                    Activation activation) {
+                    Activation activation, KernelTeam* team) {
     if (shape.values() > 0)
-        active_table<Scalar>().input_gradient(x, dz, dx, channels, shape, range, coefficients, activation);
+        active_table<Scalar>().input_gradient(x, dz, dx, channels, shape, range, coefficients, activation,
+                                              threads_of(team));
 }
 
 #define LOCKSTEP_INSTANTIATE(Scalar)                                                                        \
     template LOCKSTEP_EXPORT void batch_moments(const Scalar*, Index, const BatchShape&, ChannelRange,      \
-                                                double*);                                                   \
+                                                double*, KernelTeam*);                                      \
     template LOCKSTEP_EXPORT void normalize(const Scalar*, Scalar*, Index, const BatchShape&, ChannelRange, \
-                                            const NormalizeCoefficients<Scalar>&, Activation);              \
+                                            const NormalizeCoefficients<Scalar>&, Activation, KernelTeam*); \
     template LOCKSTEP_EXPORT void gradient_sums(const Scalar*, const Scalar*, Index, const BatchShape&,     \
                                                 ChannelRange, const NormalizeCoefficients<Scalar>&,         \
-                                                Activation, double*);                                       \
-    template LOCKSTEP_EXPORT void input_gradient(const Scalar*, const Scalar*, Scalar*, Index,              \
-                                                 const BatchShape&, ChannelRange,                           \
-                                                 const InputGradientCoefficients<Scalar>&, Activation)
+                                                Activation, double*, KernelTeam*);                          \
+    template LOCKSTEP_EXPORT void input_gradient(                                                           \
+        const Scalar*, const Scalar*, Scalar*, Index, const BatchShape&, ChannelRange,                      \
+        const InputGradientCoefficients<Scalar>&, Activation, KernelTeam*)
 
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);

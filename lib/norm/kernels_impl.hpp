@@ -39,11 +39,13 @@ void guess_means(const Scalar* x, Index channels, const BatchShape& shape, Chann
 
 template <class Terms, class Scalar>
 void sums_of_channels(const Terms terms, Index channels, const BatchShape& shape, ChannelRange range,
-                      const Columns<Terms, Scalar>& columns, double* first, double* second) {
+                      const Columns<Terms, Scalar>& columns, double* first, double* second,
+                      const KernelThreads& threads) {
     if (is_channels_last(shape))
-        sums_channels_last(terms, channels, shape.batch * shape.spatial, range, columns, first, second);
+        sums_channels_last(terms, channels, shape.batch * shape.spatial, range, columns, first, second,
+                           threads);
     else
-        sums_channels_first(terms, channels, shape, range, columns, first, second);
+        sums_channels_first(terms, channels, shape, range, columns, first, second, threads);
 }
 
 /// Whether `shift` is more than two deviations from the mean: then Σ d² − (Σ d)²/n would cancel too much of
@@ -71,7 +73,7 @@ Index finish_moments(Index size, double count, const Scalar* shift, double* mean
 template <class Scalar>
 __attribute__((noinline)) Index improve_moments(const MomentTerms<Scalar> terms, Index channels,
                                                 const BatchShape& shape, ChannelRange range, Scalar* shift,
-                                                double* mean, double* m2) {
+                                                double* mean, double* m2, const KernelThreads& threads) {
     const auto count = static_cast<double>(shape.batch * shape.spatial);
     const Index size = range.end - range.begin;
     bool was_far[widest_tile];
@@ -82,7 +84,7 @@ __attribute__((noinline)) Index improve_moments(const MomentTerms<Scalar> terms,
         shift[c] = static_cast<Scalar>(mean[c]);
     }
     sums_of_channels(terms, channels, shape, range, Columns<MomentTerms<Scalar>, Scalar>{{shift}}, first,
-                     second);
+                     second, threads);
     const Index far = finish_moments(size, count, shift, first, second);
     for (Index c = 0; c < size; ++c)
         if (was_far[c]) {
@@ -94,9 +96,9 @@ __attribute__((noinline)) Index improve_moments(const MomentTerms<Scalar> terms,
 
 template <class Scalar>
 void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, ChannelRange range,
-                   double* moments) {
+                   double* moments, const KernelThreads& threads) {
     const auto count = static_cast<double>(shape.batch * shape.spatial);
-    moments[0] = count;
+    if (range.begin == 0) moments[0] = count;
     alignas(64) Scalar shift[widest_tile];
     for (Index begin = range.begin; begin < range.end; begin += widest_tile) {
         const ChannelRange tile{begin, smaller(begin + widest_tile, range.end)};
@@ -106,52 +108,54 @@ void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, Cha
         const MomentTerms<Scalar> terms{x};
         guess_means(x, channels, shape, tile, shift);
         sums_of_channels(terms, channels, shape, tile, Columns<MomentTerms<Scalar>, Scalar>{{shift}}, mean,
-                         m2);
+                         m2, threads);
         Index far = finish_moments(size, count, shift, mean, m2);
         // The second time is for guesses so bad that even the mean found with them is none.
         for (int attempt = 0; attempt < 2 && far > 0; ++attempt)
-            far = improve_moments(terms, channels, shape, tile, shift, mean, m2);
+            far = improve_moments(terms, channels, shape, tile, shift, mean, m2, threads);
     }
 }
 
 template <class Terms, class Scalar>
 void sums_of_gradients(const Terms terms, Index channels, const BatchShape& shape, ChannelRange range,
-                       const Columns<Terms, Scalar>& columns, double* sums) {
+                       const Columns<Terms, Scalar>& columns, double* sums, const KernelThreads& threads) {
     for (Index begin = range.begin; begin < range.end; begin += widest_tile) {
         const ChannelRange tile{begin, smaller(begin + widest_tile, range.end)};
         sums_of_channels(terms, channels, shape, tile, columns.at(begin), sums + begin,
-                         sums + channels + begin);
+                         sums + channels + begin, threads);
     }
 }
 
 template <class Scalar>
 void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
                    ChannelRange range, const NormalizeCoefficients<Scalar>& k, Activation activation,
-                   double* sums) {
+                   double* sums, const KernelThreads& threads) {
     using Plain = GradientTerms<Scalar, Activation::none>;
     using Masked = GradientTerms<Scalar, Activation::relu>;
     if (activation == Activation::none)
-        sums_of_gradients(Plain{x, dz}, channels, shape, range, Columns<Plain, Scalar>{{k.shift}}, sums);
+        sums_of_gradients(Plain{x, dz}, channels, shape, range, Columns<Plain, Scalar>{{k.shift}}, sums,
+                          threads);
     else
         sums_of_gradients(Masked{x, dz}, channels, shape, range,
-                          Columns<Masked, Scalar>{{k.shift, k.scale, k.offset}}, sums);
+                          Columns<Masked, Scalar>{{k.shift, k.scale, k.offset}}, sums, threads);
 }
 
 template <class Map, class Scalar>
 void map_tensor(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
-                const Columns<Map, Scalar>& columns) {
+                const Columns<Map, Scalar>& columns, const KernelThreads& threads) {
     if (is_channels_last(shape))
-        map_channels_last(map, channels, shape.batch * shape.spatial, range, columns);
+        map_channels_last(map, channels, shape.batch * shape.spatial, range, columns, threads);
     else
-        map_channels_first(map, channels, shape, range, columns);
+        map_channels_first(map, channels, shape, range, columns, threads);
 }
 
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape, ChannelRange range,
-               const NormalizeCoefficients<Scalar>& k, Activation activation) {
+               const NormalizeCoefficients<Scalar>& k, Activation activation, const KernelThreads& threads) {
     const auto map = [&]<Activation given>() {
         using Map = NormalizeMap<Scalar, given>;
-        map_tensor(Map{x, z}, channels, shape, range, Columns<Map, Scalar>{{k.shift, k.scale, k.offset}});
+        map_tensor(Map{x, z}, channels, shape, range, Columns<Map, Scalar>{{k.shift, k.scale, k.offset}},
+                   threads);
     };
     if (activation == Activation::none)
         map.template operator()<Activation::none>();
@@ -161,16 +165,19 @@ void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& sha
 
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
-                    ChannelRange range, const InputGradientCoefficients<Scalar>& k, Activation activation) {
+                    ChannelRange range, const InputGradientCoefficients<Scalar>& k, Activation activation,
+                    const KernelThreads& threads) {
     using Plain = InputGradientMap<Scalar, Activation::none>;
     using Masked = InputGradientMap<Scalar, Activation::relu>;
     if (activation == Activation::none)
         map_tensor(Plain{x, dz, dx}, channels, shape, range,
-                   Columns<Plain, Scalar>{{k.forward.shift, k.gradient_scale, k.input_scale, k.offset}});
+                   Columns<Plain, Scalar>{{k.forward.shift, k.gradient_scale, k.input_scale, k.offset}},
+                   threads);
     else
         map_tensor(Masked{x, dz, dx}, channels, shape, range,
                    Columns<Masked, Scalar>{{k.forward.shift, k.gradient_scale, k.input_scale, k.offset,
-                                            k.forward.scale, k.forward.offset}});
+                                            k.forward.scale, k.forward.offset}},
+                   threads);
 }
 
 }  // namespace

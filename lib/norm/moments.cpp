@@ -23,4 +23,12 @@ void merge_moments(double* left, const double* right, Index channels) {
     a.count() = count;
 }
 
+PopulationMoments::PopulationMoments(Index channels)
+    : channels_(channels), moments_(static_cast<std::size_t>(moments_size(channels)), 0.0) {}
+
+void PopulationMoments::add(const double* moments) {
+    if (moments[0] > 0) ++batches_;
+    merge_moments(moments_.data(), moments, channels_);
+}
+
 }  // namespace lockstep

@@ -9,13 +9,13 @@ FirstReplicaAverages<Scalar>::FirstReplicaAverages(const Communicator& communica
     : communicator_(communicator), network_(network) {
     if (communicator_.rank() != 0) return;
     for (const BatchNorm<Scalar>* layer : network_.batch_norms())
-        shadows_.emplace_back(layer->norm().channels(), Communicator::self(), layer->norm().options());
+        first_.emplace_back(layer->norm().channels(), layer->norm().options().momentum, layer->norm().name());
 }
 
 template <class Scalar>
 void FirstReplicaAverages<Scalar>::update() {
-    for (std::size_t i = 0; i < shadows_.size(); ++i)
-        shadows_[i].update_running_averages(network_.batch_norms()[i]->norm().group_moments());
+    for (std::size_t i = 0; i < first_.size(); ++i)
+        first_[i].update(network_.batch_norms()[i]->norm().group_moments());
 }
 
 template <class Scalar>
@@ -24,9 +24,9 @@ void FirstReplicaAverages<Scalar>::replace_running_averages() {
     std::size_t values = 0;
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i) {
         values += 2 * static_cast<std::size_t>(network_.batch_norms()[i]->norm().channels());
-        if (shadows_.empty()) continue;
-        mine.insert(mine.end(), shadows_[i].running_mean().begin(), shadows_[i].running_mean().end());
-        mine.insert(mine.end(), shadows_[i].running_var().begin(), shadows_[i].running_var().end());
+        if (first_.empty()) continue;
+        mine.insert(mine.end(), first_[i].mean().begin(), first_[i].mean().end());
+        mine.insert(mine.end(), first_[i].var().begin(), first_[i].var().end());
     }
     // Everybody's bytes go to everybody; only rank 0 has any.
     std::vector<Scalar> all(values);

@@ -1,4 +1,5 @@
 #include <lockstep/norm/moments.hpp>
+#include <lockstep/norm/statistics_groups.hpp>
 #include <lockstep/train/step_summary.hpp>
 
 #include <algorithm>
@@ -13,7 +14,7 @@ constexpr Index sum_values = 5;  // loss, samples, parts of the score
 template <class Scalar>
 StepSummary<Scalar>::StepSummary(const Communicator& communicator, const ReplicaMap& map,
                                  std::span<BatchNorm<Scalar>* const> layers)
-    : layers_(layers), pools_moments_(!layers.empty() && !layers.front()->norm().statistics_are_global()) {
+    : layers_(layers), pools_moments_(!layers.empty() && !layers.front()->norm().groups().are_global()) {
     Index values = sum_values;
     std::vector<Index> channels;
     if (pools_moments_)

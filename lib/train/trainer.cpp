@@ -298,7 +298,7 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
         throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
                          shortest_text(learning_rate));
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
-        network_.batch_norms()[i]->norm().update_running_averages(summary_->moments(i));
+        network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
     std::span<const Scalar> clipped(gradients, network_.parameters().size());
     if (clipping_) clipped = clipping_->apply(clipped);
     or_announce(communicator_, [&] { optimizer_.step(network_.parameters(), clipped, learning_rate); });
@@ -361,16 +361,14 @@ void Trainer<Scalar>::recompute_running_averages() {
     sampler_.start_epoch(std::max<Index>(epoch_ - 1, 0));
     augmentation_.start_epoch(std::max<Index>(epoch_ - 1, 0));
     const auto layers = network_.batch_norms();
-    std::vector<std::vector<double>> population;
-    for (const BatchNorm<Scalar>* layer : layers)
-        population.emplace_back(static_cast<std::size_t>(moments_size(layer->norm().channels())));
+    std::vector<PopulationMoments> populations;
+    for (const BatchNorm<Scalar>* layer : layers) populations.emplace_back(layer->norm().channels());
     for (Index batch = 0; batch < options_.precise_batches; ++batch) {
         observe(reader_, sampler_, batch);
-        for (std::size_t i = 0; i < layers.size(); ++i)
-            merge_moments(population[i].data(), summary_->moments(i), layers[i]->norm().channels());
+        for (std::size_t i = 0; i < layers.size(); ++i) populations[i].add(summary_->moments(i));
     }
     for (std::size_t i = 0; i < layers.size(); ++i)
-        layers[i]->norm().set_running_averages(population[i].data());
+        layers[i]->norm().averages().set(populations[i].moments().data());
 }
 
 template <class Scalar>

@@ -72,7 +72,7 @@ class WeightsLoader {
         std::ranges::copy(parameters_, network_.parameters().begin());
         std::ranges::copy(averages_, network_.averages().begin());
         for (const Counter& counter : counters_)
-            counter.layer->norm().set_batches_tracked(counter.batches, counter.with_variance);
+            counter.layer->norm().averages().set_batches(counter.batches, counter.with_variance);
         return std::move(report_);
     }
 
@@ -212,11 +212,11 @@ void add_weights(const Network<Scalar>& network, SafetensorsWriter& writer) {
     for (const auto& info : network.layout().averages())
         writer.add(info.name, info.shape, part(network.averages(), info));
     for (const auto* layer : network.batch_norms()) {
-        const std::int64_t batches = layer->norm().batches_tracked();
+        const std::int64_t batches = layer->norm().averages().batches();
         writer.add(counter_name(*layer), {}, std::vector<std::int64_t>{batches});
-        if (layer->norm().batches_with_variance() != batches)
+        if (layer->norm().averages().batches_with_variance() != batches)
             writer.set_metadata(without_variance_key(*layer),
-                                std::to_string(batches - layer->norm().batches_with_variance()));
+                                std::to_string(batches - layer->norm().averages().batches_with_variance()));
     }
 }
 
@@ -232,10 +232,10 @@ std::uint64_t fingerprint(const Network<Scalar>& network) {
     hash.add(std::as_bytes(network.averages()));
     for (const auto* layer : network.batch_norms()) {
         const SyncBatchNorm<Scalar>& norm = layer->norm();
-        hash.add_value(norm.batches_tracked());
+        hash.add_value(norm.averages().batches());
         // Only if it says something, so that the fingerprints of nearly all networks stay what they were.
-        if (norm.batches_with_variance() != norm.batches_tracked())
-            hash.add_value(norm.batches_with_variance());
+        if (norm.averages().batches_with_variance() != norm.averages().batches())
+            hash.add_value(norm.averages().batches_with_variance());
     }
     return hash.value();
 }

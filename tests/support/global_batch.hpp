@@ -3,6 +3,7 @@
 
 #include "support/batch_norm_reference.hpp"
 
+#include <lockstep/comm/replica_map.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
 #include <algorithm>

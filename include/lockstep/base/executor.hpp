@@ -7,14 +7,14 @@
 namespace lockstep {
 
 /// A function of a task's number. Refers to a callable, which outlives it; whoever runs it copies nothing.
-struct Task {
+struct ExecutorTask {
     void (*function)(void* argument, int number);
     void* argument;
 
     void operator()(int number) const { function(argument, number); }
 
     template <class Callable>
-    static Task of(Callable& callable) {
+    static ExecutorTask of(Callable& callable) {
         return {[](void* argument, int number) { (*static_cast<Callable*>(argument))(number); }, &callable};
     }
 };
@@ -28,7 +28,7 @@ class Executor {
     /// Calls task(i) once for each i from 0 to tasks − 1, on any threads and in any order, and returns when all have
     /// ended. What the tasks have written is visible to the caller then. Tasks throw nothing and run no tasks of
     /// their own.
-    virtual void run(int tasks, Task task) = 0;
+    virtual void run(int tasks, ExecutorTask task) = 0;
 };
 
 }  // namespace lockstep

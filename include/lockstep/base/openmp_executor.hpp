@@ -22,7 +22,7 @@ class OpenMpExecutor final : public Executor {
 
     int threads() const override { return threads_; }
 
-    void run(int tasks, Task task) override {
+    void run(int tasks, ExecutorTask task) override {
         // Static: from pass to pass the same thread gets the same part of an array.
 #pragma omp parallel for schedule(static) num_threads(threads_)
         for (int i = 0; i < tasks; ++i) task(i);

@@ -41,7 +41,7 @@ class ThreadPool final : public Executor {
 
     int threads() const override { return threads_; }
 
-    void run(int tasks, Task task) override {
+    void run(int tasks, ExecutorTask task) override {
         if (tasks <= 1 || threads_ == 1) {
             for (int i = 0; i < tasks; ++i) task(i);
             return;
@@ -117,7 +117,7 @@ class ThreadPool final : public Executor {
     const int threads_;
     const std::chrono::microseconds patience_;
     std::unique_ptr<Stretch[]> stretches_;
-    Task task_{};
+    ExecutorTask task_{};
     std::atomic<bool> ends_{false};
     std::atomic<std::uint32_t> round_{0};  // odd: open
     std::atomic<int> inside_{0};           // workers that may take tasks

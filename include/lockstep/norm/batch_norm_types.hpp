@@ -4,6 +4,8 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/norm/kernels.hpp>
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -16,7 +18,7 @@ namespace lockstep {
 /// Who updates the running averages.
 enum class RunningUpdate {
     automatic,  ///< forward does, with the moments of the statistics group
-    deferred,   ///< the caller does, with update_running_averages
+    deferred,   ///< the caller does, with averages().update
 };
 
 struct BatchNormOptions {
@@ -58,14 +60,15 @@ class LOCKSTEP_EXPORT BatchMoments {
     /// Biased: ÷ count.
     std::span<const double> variance(int group = 0) const { return part(variances_, group); }
 
+    /// Statistics groups of this rank.
+    int groups() const { return static_cast<int>(counts_.size()); }
+
   private:
-    template <class Scalar>
-    friend class SyncBatchNorm;
+    friend class SavedStatistics;
 
     std::span<const double> part(const std::vector<double>& all, int group) const {
         return std::span(all).subspan(static_cast<std::size_t>(group) * channels_, channels_);
     }
-    void resize(std::size_t groups, std::size_t channels);
 
     std::uint64_t layer_ = 0;         // its identity; 0 before any forward
     std::vector<BatchShape> shapes_;  // of each hosted replica
@@ -73,6 +76,25 @@ class LOCKSTEP_EXPORT BatchMoments {
     bool frozen_ = false;
     std::vector<double> counts_, means_, variances_;
     std::vector<double> inverse_deviations_;  // 1/√(σ² + ε)
+};
+
+/// An array that a caller passes: a pointer, whose size is taken on trust, or whatever a std::span can be made of, whose
+/// size is checked.
+template <class Value>
+class ArrayArgument {
+  public:
+    ArrayArgument(Value* data) : data_(data) {}
+    template <class Range>
+    requires(std::constructible_from<std::span<Value>, Range&> && !std::convertible_to<Range, Value*>)
+        ArrayArgument(Range&& range)
+        : data_(std::span<Value>(range).data()), size_(std::span<Value>(range).size()) {}
+
+    Value* data() const { return data_; }
+    std::optional<std::size_t> size() const { return size_; }
+
+  private:
+    Value* data_;
+    std::optional<std::size_t> size_;
 };
 
 /// One replica's part of a forward pass. The memory stays the caller's; z may be x.

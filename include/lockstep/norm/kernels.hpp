@@ -11,12 +11,13 @@
 /// positive. They compute it anew from x and the coefficients that normalize had, which costs less than to
 /// read it.
 ///
-/// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone;
-/// the bits are the same on every instruction set (see instruction_set.hpp).
+/// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone; the bits are
+/// the same on every instruction set (see instruction_set.hpp) and with any team of threads (none: the calling one).
 #pragma once
 
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
+#include <lockstep/norm/kernel_team.hpp>
 
 #include <cstddef>
 
@@ -72,51 +73,71 @@ struct ChannelRange {
 /// are read for each value of the batch. Ranges of that many channels give the same bits as all at once.
 LOCKSTEP_EXPORT Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes);
 
-/// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles).
+/// Calls run(range, team) for one range of channels after the other, or for several at a time on the team's threads:
+/// as many channels at a time as channels_in_cache says, each range on a thread of its own; all of them at once with
+/// the whole team.
+template <class Run>
+void for_cached_ranges(KernelTeam& team, Index channels, const BatchShape& shape, std::size_t value_bytes,
+                       Run run) {
+    const Index size = channels_in_cache(channels, shape, value_bytes);
+    if (size == channels) return run(ChannelRange{0, channels}, &team);
+    auto one = [&](int i) {
+        const Index begin = i * size;
+        run(ChannelRange{begin, begin + size < channels ? begin + size : channels}, nullptr);
+    };
+    const int ranges = static_cast<int>((channels + size - 1) / size);
+    if (!team.is_alone()) return team.executor()->run(ranges, ExecutorTask::of(one));
+    for (int i = 0; i < ranges; ++i) one(i);
+}
+
+/// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles): the count with the range that begins at 0.
 template <class Scalar>
 LOCKSTEP_EXPORT void batch_moments(const Scalar* x, Index channels, const BatchShape& shape,
-                                   ChannelRange range, double* moments);
+                                   ChannelRange range, double* moments, KernelTeam* team = nullptr);
 
 /// z = (x − shift)·scale + offset; z may be x.
 template <class Scalar>
 LOCKSTEP_EXPORT void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
                                ChannelRange range, const NormalizeCoefficients<Scalar>& coefficients,
-                               Activation activation);
+                               Activation activation, KernelTeam* team = nullptr);
 
 /// Writes Σ dz for all channels, then Σ dz·(x − shift) for all channels (2·channels doubles). Of the
 /// coefficients Activation::none needs the shift alone.
 template <class Scalar>
 LOCKSTEP_EXPORT void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
                                    ChannelRange range, const NormalizeCoefficients<Scalar>& forward,
-                                   Activation activation, double* sums);
+                                   Activation activation, double* sums, KernelTeam* team = nullptr);
 
 /// dx = gradient_scale·dz + input_scale·(x − shift) + offset; dx may be dz or x.
 template <class Scalar>
 LOCKSTEP_EXPORT void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels,
                                     const BatchShape& shape, ChannelRange range,
                                     const InputGradientCoefficients<Scalar>& coefficients,
-                                    Activation activation);
+                                    Activation activation, KernelTeam* team = nullptr);
 
 /// The same for all channels.
 template <class Scalar>
-void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, double* moments) {
-    batch_moments(x, channels, shape, {0, channels}, moments);
+void batch_moments(const Scalar* x, Index channels, const BatchShape& shape, double* moments,
+                   KernelTeam* team = nullptr) {
+    batch_moments(x, channels, shape, {0, channels}, moments, team);
 }
 template <class Scalar>
 void normalize(const Scalar* x, Scalar* z, Index channels, const BatchShape& shape,
-               const NormalizeCoefficients<Scalar>& coefficients, Activation activation = Activation::none) {
-    normalize(x, z, channels, shape, {0, channels}, coefficients, activation);
+               const NormalizeCoefficients<Scalar>& coefficients, Activation activation = Activation::none,
+               KernelTeam* team = nullptr) {
+    normalize(x, z, channels, shape, {0, channels}, coefficients, activation, team);
 }
 template <class Scalar>
 void gradient_sums(const Scalar* x, const Scalar* dz, Index channels, const BatchShape& shape,
-                   const NormalizeCoefficients<Scalar>& forward, Activation activation, double* sums) {
-    gradient_sums(x, dz, channels, shape, {0, channels}, forward, activation, sums);
+                   const NormalizeCoefficients<Scalar>& forward, Activation activation, double* sums,
+                   KernelTeam* team = nullptr) {
+    gradient_sums(x, dz, channels, shape, {0, channels}, forward, activation, sums, team);
 }
 template <class Scalar>
 void input_gradient(const Scalar* x, const Scalar* dz, Scalar* dx, Index channels, const BatchShape& shape,
                     const InputGradientCoefficients<Scalar>& coefficients,
-                    Activation activation = Activation::none) {
-    input_gradient(x, dz, dx, channels, shape, {0, channels}, coefficients, activation);
+                    Activation activation = Activation::none, KernelTeam* team = nullptr) {
+    input_gradient(x, dz, dx, channels, shape, {0, channels}, coefficients, activation, team);
 }
 
 }  // namespace lockstep

@@ -10,8 +10,11 @@
 /// In memory: one count, then the means of all channels, then their M2; 1 + 2·channels doubles.
 #pragma once
 
+#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
+
+#include <cstdint>
 
 namespace lockstep {
 
@@ -32,5 +35,21 @@ struct MomentsView {
 
 /// left ← left ⊕ right, channel by channel.
 LOCKSTEP_EXPORT void merge_moments(double* left, const double* right, Index channels);
+
+/// Moments of a population that comes in batches.
+class LOCKSTEP_EXPORT PopulationMoments {
+  public:
+    explicit PopulationMoments(Index channels);
+
+    void add(const double* moments);
+    /// Those with a value.
+    std::int64_t batches() const { return batches_; }
+    const AlignedVector<double>& moments() const { return moments_; }
+
+  private:
+    Index channels_;
+    AlignedVector<double> moments_;
+    std::int64_t batches_ = 0;
+};
 
 }  // namespace lockstep

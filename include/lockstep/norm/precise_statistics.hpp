@@ -16,9 +16,9 @@
 /// ranks makes no difference but for rounding.
 #pragma once
 
-#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
+#include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class LOCKSTEP_EXPORT PreciseStatistics {
     /// this rank.
     void add();
     /// Batches that counted.
-    std::int64_t batches() const { return batches_; }
+    std::int64_t batches() const { return population_.batches(); }
 
     /// Makes what was added the layer's running averages (the variance unbiased). Throws UsageError, and
     /// changes nothing, with fewer than `least_batches`. Communicates nothing: where the layer's statistics
@@ -51,8 +51,7 @@ class LOCKSTEP_EXPORT PreciseStatistics {
     void finish_with(const double* moments, std::int64_t batches, std::int64_t least_batches);
 
     SyncBatchNorm<Scalar>* layer_;
-    AlignedVector<double> population_;
-    std::int64_t batches_ = 0;
+    PopulationMoments population_;
 };
 
 extern template class PreciseStatistics<float>;

@@ -1,4 +1,4 @@
-/// The running averages that a training has where nobody pools them: those of the first replica (or of its
+/// The running averages that a training has if nobody pools them: those of the first replica (or of its
 /// statistics group), which is what other frameworks save. Kept beside the network's own, for comparison.
 #pragma once
 
@@ -21,13 +21,13 @@ class LOCKSTEP_EXPORT FirstReplicaAverages {
     /// Takes in the moments of the last training pass, by the arithmetic of the network's own averages.
     /// Not collective.
     void update();
-    /// Writes the averages into the network's, alike on all ranks. Collective. Throws CommunicationError.
+    /// Writes the averages into the network's, the same on every rank. Collective. Throws CommunicationError.
     void replace_running_averages();
 
   private:
     Communicator communicator_;
     Network<Scalar>& network_;
-    std::vector<SyncBatchNorm<Scalar>> shadows_;  // one for each layer, for its averages; on rank 0 alone
+    std::vector<RunningAverages<Scalar>> first_;  // of each layer; on rank 0 alone
 };
 
 extern template class FirstReplicaAverages<float>;

@@ -160,7 +160,7 @@ TEST(LayerFactory, InitializesAsAFunctionOfTheSeed) {
     // What training has left behind is gone.
     std::ranges::fill(other.parameters(), 3.0f);
     std::ranges::fill(other.averages(), 3.0f);
-    other.batch_norms()[0]->norm().set_batches_tracked(9);
+    other.batch_norms()[0]->norm().averages().set_batches(9);
     other.initialize(5);
     for (const ParameterInfo& info : one.layout().parameters())
         for (Index i = info.offset; i < info.end(); ++i)
@@ -171,7 +171,7 @@ TEST(LayerFactory, InitializesAsAFunctionOfTheSeed) {
     for (const ParameterInfo& info : one.layout().averages())
         for (Index i = info.offset; i < info.end(); ++i)
             ASSERT_EQ(one.averages()[i], other.averages()[i]) << info.name;
-    EXPECT_EQ(other.batch_norms()[0]->norm().batches_tracked(), 0);
+    EXPECT_EQ(other.batch_norms()[0]->norm().averages().batches(), 0);
 }
 
 TEST(LayerFactory, InitializesWeightsAsHeAndOthers) {

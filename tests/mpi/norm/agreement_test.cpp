@@ -117,9 +117,9 @@ TEST(BatchNormAgreement, FreezingIsCompared) {
     const std::string text = error_of<CommunicationError>([&] { layer.set_frozen(world.rank() == 1); });
     for (const char* part : {"conv1.bn", "frozen", "no on rank 0", "yes on rank 1"})
         EXPECT_TRUE(contains(text, part)) << text;
-    EXPECT_FALSE(layer.frozen()) << "an error changes nothing";
+    EXPECT_FALSE(layer.options().frozen) << "an error changes nothing";
     layer.set_frozen(true);
-    EXPECT_TRUE(layer.frozen());
+    EXPECT_TRUE(layer.options().frozen);
 }
 
 // --- layers of one rank each, whose averages are pooled -------------------------------------------------
@@ -156,9 +156,8 @@ void expect_order_matters(Pool pool) {
 }
 
 TEST(BatchNormAgreement, RunningAveragesOfLayersInAnotherOrderAreNotMixed) {
-    expect_order_matters([](SyncBatchNorm<double>& layer, const Communicator& world) {
-        layer.synchronize_running_averages(world);
-    });
+    expect_order_matters(
+        [](SyncBatchNorm<double>& layer, const Communicator& world) { layer.averages().pool(world); });
 }
 
 TEST(BatchNormAgreement, PreciseStatisticsOfLayersInAnotherOrderAreNotMixed) {
@@ -174,9 +173,9 @@ TEST(BatchNormAgreement, OneMorePoolingOnOneRankIsNamed) {
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
     SyncBatchNorm<double> layer(1, Communicator::self(), {.name = "bn"});
     const std::string text = error_of<CommunicationError>([&] {
-        layer.synchronize_running_averages(world);
+        layer.averages().pool(world);
         if (world.rank() == 0)
-            layer.synchronize_running_averages(world);
+            layer.averages().pool(world);
         else
             check_agreement(world, "the next epoch", {});
     });

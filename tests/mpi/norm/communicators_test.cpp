@@ -139,7 +139,7 @@ TEST(Communicators, LocalBecomesSynchronizedAndBack) {
     EXPECT_EQ(forward_on(changing, batch, world_rank()), forward_on(sync, batch, world_rank()));
     changing.change_communicator(Communicator::self());
     EXPECT_EQ(forward_on(changing, batch, world_rank()), forward_on(local, batch, world_rank()));
-    EXPECT_EQ(changing.batches_tracked(), world_rank() + 3) << "γ, β and averages are kept";
+    EXPECT_EQ(changing.averages().batches(), world_rank() + 3) << "γ, β and averages are kept";
 }
 
 TEST(Communicators, AFailedChangeLeavesTheLayerAsItWas) {

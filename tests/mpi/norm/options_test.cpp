@@ -73,7 +73,7 @@ TEST(BatchNormOptions, FrozenNormalizesWithTheRunningAveragesAndLeavesThemAlone)
     }
     EXPECT_TRUE(std::ranges::equal(layer.running_mean(), mean));
     EXPECT_TRUE(std::ranges::equal(layer.running_var(), variance));
-    EXPECT_EQ(layer.batches_tracked(), 0);
+    EXPECT_EQ(layer.averages().batches(), 0);
 }
 
 TEST(BatchNormOptions, ThawedItTrainsAgainAndABackwardFollowsItsForward) {
@@ -91,7 +91,7 @@ TEST(BatchNormOptions, ThawedItTrainsAgainAndABackwardFollowsItsForward) {
     EXPECT_EQ(a.dx, dx);
     layer.set_frozen(false);
     layer.forward(a.x, a.z, a.shape, saved);
-    EXPECT_EQ(layer.batches_tracked(), 2);
+    EXPECT_EQ(layer.averages().batches(), 2);
 }
 
 TEST(BatchNormOptions, WithoutAffineGammaAndBetaAreOneAndZeroAndLearnNothing) {
@@ -119,11 +119,11 @@ TEST(BatchNormOptions, UntrackedKeepsNoAveragesAndSaysSoInInfer) {
     SyncBatchNorm<float> layer(5, world, {.track_running_averages = false, .name = "stem"});
     BatchMoments saved;
     layer.forward(a.x, a.z, a.shape, saved);
-    EXPECT_EQ(layer.batches_tracked(), 0);
+    for (const float mean : layer.running_mean()) EXPECT_EQ(mean, 0);
     const std::string text = error_of<UsageError>([&] { layer.infer(a.x, a.z, a.shape); });
     EXPECT_TRUE(contains(text, "stem")) << text;
     EXPECT_THROW(layer.set_frozen(true), UsageError);
-    EXPECT_THROW(layer.synchronize_running_averages(world), UsageError);
+    EXPECT_THROW(layer.averages().pool(world), UsageError);
     EXPECT_THROW(SyncBatchNorm<float>(5, world, {.track_running_averages = false, .frozen = true}),
                  UsageError);
     ASSERT_EQ(layer.state().size(), 2u);
@@ -144,7 +144,7 @@ TEST(BatchNormOptions, StateSavesAndLoadsAllThereIs) {
         EXPECT_EQ(from[i].name, to[i].name);
         std::ranges::copy(from[i].values, to[i].values.begin());
     }
-    second.set_batches_tracked(first.batches_tracked());
+    second.averages().set_batches(first.averages().batches());
     // From here on the two cannot be told apart, in evaluation or in training.
     std::vector<float> z(a.z.size());
     first.infer(a.x, a.z, a.shape);

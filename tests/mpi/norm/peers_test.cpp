@@ -154,7 +154,7 @@ TEST(PyTorch, OneRankEmptyOrAllOfThem) {
         if (batch.whole().batch == 0) {
             EXPECT_TRUE(std::ranges::equal(layer.running_mean(), std::vector<float>{0, 0}));
             EXPECT_TRUE(std::ranges::equal(layer.running_var(), std::vector<float>{1, 1}));
-            EXPECT_EQ(layer.batches_tracked(), 0);
+            EXPECT_EQ(layer.averages().batches(), 0);
             EXPECT_TRUE(std::ranges::equal(layer.gradients(), std::vector<float>(4, 0.0F)));
             continue;
         }
@@ -300,7 +300,7 @@ TEST(Lbann, TwentyNineSamplesInBatchesOfFourteen) {
     }
     EXPECT_NEAR(layer.running_mean()[0], static_cast<double>(mean), 1e-12);
     EXPECT_NEAR(layer.running_var()[0], static_cast<double>(variance), 1e-12);
-    EXPECT_EQ(layer.batches_tracked(), 3);
+    EXPECT_EQ(layer.averages().batches(), 3);
     EXPECT_TRUE(same_on_all_ranks(layer.running_var()));
 }
 

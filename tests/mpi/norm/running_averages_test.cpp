@@ -49,8 +49,8 @@ TEST(CumulativeAverages, AreThePlainAveragesOfTheBatchesThatHaveWhatIsAveraged) 
             with_variance += 1;
         }
         EXPECT_NEAR(layer.running_var()[0], with_variance > 0 ? variances / with_variance : 1.0, 1e-12);
-        EXPECT_EQ(layer.batches_tracked(), static_cast<std::int64_t>(with_mean));
-        EXPECT_EQ(layer.batches_with_variance(), static_cast<std::int64_t>(with_variance));
+        EXPECT_EQ(layer.averages().batches(), static_cast<std::int64_t>(with_mean));
+        EXPECT_EQ(layer.averages().batches_with_variance(), static_cast<std::int64_t>(with_variance));
     }
 }
 
@@ -68,7 +68,7 @@ TEST(CumulativeAverages, GoOnAfterTheCountsWereSaved) {
         if (i != 2) continue;
         second.running_mean()[0] = first.running_mean()[0];
         second.running_var()[0] = first.running_var()[0];
-        second.set_batches_tracked(first.batches_tracked(), first.batches_with_variance());
+        second.averages().set_batches(first.averages().batches(), first.averages().batches_with_variance());
     }
     EXPECT_EQ(second.running_mean()[0], straight.running_mean()[0]);
     EXPECT_EQ(second.running_var()[0], straight.running_var()[0]);
@@ -79,10 +79,10 @@ TEST(CumulativeAverages, CountsThatNoTrainingHasAreRefused) {
     for (const auto& [batches, with_variance] :
          {std::pair{-1, -1}, std::pair{-1, 0}, std::pair{3, -1}, std::pair{3, 4}})
         EXPECT_TRUE(testing::contains(
-            testing::error_of<UsageError>([&] { layer.set_batches_tracked(batches, with_variance); }),
+            testing::error_of<UsageError>([&] { layer.averages().set_batches(batches, with_variance); }),
             "bn7"));
-    EXPECT_THROW(layer.set_batches_tracked(-5), UsageError);
-    EXPECT_EQ(layer.batches_tracked(), 0) << "an error changes nothing";
+    EXPECT_THROW(layer.averages().set_batches(-5), UsageError);
+    EXPECT_EQ(layer.averages().batches(), 0) << "an error changes nothing";
 }
 
 TEST(SynchronizeRunningAverages, PoolsMeansAndVariancesByWeight) {
@@ -96,7 +96,7 @@ TEST(SynchronizeRunningAverages, PoolsMeansAndVariancesByWeight) {
         layer.running_mean()[c] = mean_of(world.rank(), c);
         layer.running_var()[c] = variance_of(world.rank(), c);
     }
-    layer.synchronize_running_averages(world, 1.0 + world.rank());
+    layer.averages().pool(world, 1.0 + world.rank());
 
     for (std::size_t c = 0; c < 2; ++c) {
         double weight = 0, mean = 0, variance = 0;
@@ -120,14 +120,14 @@ TEST(SynchronizeRunningAverages, ARankOfNoWeightOnlyReceivesAndWithoutAnyNothing
     const Communicator world(MPI_COMM_WORLD);
     SyncBatchNorm<float> layer(1, Communicator::self());
     layer.running_mean()[0] = static_cast<float>(world.rank());
-    layer.synchronize_running_averages(world, 0.0);
+    layer.averages().pool(world, 0.0);
     EXPECT_EQ(layer.running_mean()[0], static_cast<float>(world.rank()));
     const int last = world.size() - 1;
-    layer.synchronize_running_averages(world, world.rank() == last ? 3.0 : 0.0);
+    layer.averages().pool(world, world.rank() == last ? 3.0 : 0.0);
     EXPECT_EQ(layer.running_mean()[0], static_cast<float>(last));
     EXPECT_EQ(layer.running_var()[0], 1.0F);
     for (const double weight : {-1.0, std::nan(""), std::numeric_limits<double>::infinity()})
-        EXPECT_THROW(layer.synchronize_running_averages(world, weight), UsageError);
+        EXPECT_THROW(layer.averages().pool(world, weight), UsageError);
 }
 
 /// 128 samples of 3 channels whose mean wanders from sample to sample.

@@ -248,7 +248,7 @@ TEST(SyncBatchNorm, InferUsesTheRunningAveragesAndChangesNothing) {
     }
     EXPECT_TRUE(std::ranges::equal(layer.running_mean(), mean));
     EXPECT_TRUE(std::ranges::equal(layer.running_var(), variance));
-    EXPECT_EQ(layer.batches_tracked(), 3);
+    EXPECT_EQ(layer.averages().batches(), 3);
 }
 
 TEST(SyncBatchNorm, CumulativeMomentumGivesThePlainAverage) {

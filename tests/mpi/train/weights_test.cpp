@@ -34,7 +34,7 @@ std::unique_ptr<Network<Scalar>> make_network(std::uint64_t seed, const std::str
         for (Scalar& value : layer->norm().beta()) value = static_cast<Scalar>(random.normal());
         for (Scalar& value : layer->norm().running_mean()) value = static_cast<Scalar>(random.normal());
         for (Scalar& value : layer->norm().running_var()) value = static_cast<Scalar>(random.uniform());
-        layer->norm().set_batches_tracked(static_cast<std::int64_t>(10 + random.below(90)));
+        layer->norm().averages().set_batches(static_cast<std::int64_t>(10 + random.below(90)));
     }
     return network;
 }
@@ -134,8 +134,8 @@ TEST_F(Weights, ACounterMayBeMissingOrAListOfOne) {
     changed.arrays["5.num_batches_tracked"].shape = {1};
     const auto network = make_network(2);
     const LoadReport report = load_weights(file(changed), *network);
-    EXPECT_EQ(network->batch_norms()[0]->norm().batches_tracked(), 0);
-    EXPECT_EQ(network->batch_norms()[1]->norm().batches_tracked(),
+    EXPECT_EQ(network->batch_norms()[0]->norm().averages().batches(), 0);
+    EXPECT_EQ(network->batch_norms()[1]->norm().averages().batches(),
               stored_.arrays["5.num_batches_tracked"].integers[0]);
     EXPECT_EQ(report.assumed, std::vector<std::string>{"1.num_batches_tracked"});
     changed.arrays["5.num_batches_tracked"] = {DataType::int64, {2}, {}, {4, 4}};
@@ -213,13 +213,13 @@ TEST_F(Weights, WhatIsMissingOrStrangeIsListedByAPartialLoad) {
         changed.arrays.erase(std::string("5.") + name);
     EXPECT_TRUE(contains(refusal(changed), "head.weight"));
     const auto network = make_network(2);
-    const auto before = network->batch_norms()[1]->norm().batches_tracked();
+    const auto before = network->batch_norms()[1]->norm().averages().batches();
     const LoadReport report = load_weights(file(changed), *network, {.partial = true});
     EXPECT_EQ(report.unknown, std::vector<std::string>{"head.weight"});
     EXPECT_EQ(report.missing,
               (std::vector<std::string>{"5.weight", "5.bias", "5.running_mean", "5.running_var"}));
     EXPECT_TRUE(report.assumed.empty());
-    EXPECT_EQ(network->batch_norms()[1]->norm().batches_tracked(), before);
+    EXPECT_EQ(network->batch_norms()[1]->norm().averages().batches(), before);
 }
 
 TEST_F(Weights, APartialLoadOfNothingIsAnError) {
@@ -230,16 +230,16 @@ TEST_F(Weights, APartialLoadOfNothingIsAnError) {
 TEST_F(Weights, BatchesWithoutAVarianceComeBackAndAreToldApart) {
     const auto all = fingerprint(*source_);
     SyncBatchNorm<float>& norm = source_->batch_norms()[1]->norm();
-    const std::int64_t batches = norm.batches_tracked();
-    norm.set_batches_tracked(batches, batches - 2);
+    const std::int64_t batches = norm.averages().batches();
+    norm.averages().set_batches(batches, batches - 2);
     EXPECT_NE(fingerprint(*source_), all);
     save_weights(*source_, folder_ / "some");
     const auto network = make_network(2);
     load_weights(SafetensorsFile::read(folder_ / "some"), *network);
-    EXPECT_EQ(network->batch_norms()[1]->norm().batches_tracked(), batches);
-    EXPECT_EQ(network->batch_norms()[1]->norm().batches_with_variance(), batches - 2);
-    EXPECT_EQ(network->batch_norms()[0]->norm().batches_with_variance(),
-              network->batch_norms()[0]->norm().batches_tracked());
+    EXPECT_EQ(network->batch_norms()[1]->norm().averages().batches(), batches);
+    EXPECT_EQ(network->batch_norms()[1]->norm().averages().batches_with_variance(), batches - 2);
+    EXPECT_EQ(network->batch_norms()[0]->norm().averages().batches_with_variance(),
+              network->batch_norms()[0]->norm().averages().batches());
     EXPECT_EQ(fingerprint(*network), fingerprint(*source_));
 
     // No tensor more than PyTorch knows, and a number that makes no sense is refused.
