@@ -1,5 +1,8 @@
+#include "layer_checks.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
@@ -126,6 +129,27 @@ void SyncBatchNorm<Scalar>::set_frozen(bool frozen) {
 }
 
 template <class Scalar>
+void SyncBatchNorm<Scalar>::set_epsilon(double epsilon) {
+    require_idle();
+    BatchNormOptions changed = options_;
+    changed.epsilon = epsilon;
+    check_agreement(communicator_, "the epsilon of batch norm '" + name_ + "'",
+                    {{"epsilon", shortest_text(epsilon)}}, fault_of([&] { check(changed, channels_); }));
+    options_ = changed;
+}
+
+template <class Scalar>
+void SyncBatchNorm<Scalar>::set_momentum(std::optional<double> momentum) {
+    require_idle();
+    BatchNormOptions changed = options_;
+    changed.momentum = momentum;
+    check_agreement(communicator_, "the momentum of batch norm '" + name_ + "'",
+                    {{"momentum", momentum ? shortest_text(*momentum) : "cumulative"}},
+                    fault_of([&] { check(changed, channels_); }));
+    options_ = changed;
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& among, double weight) {
     require_tracking("synchronize_running_averages");
     if (!(weight >= 0) || !std::isfinite(weight))
@@ -165,6 +189,8 @@ void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator& amo
     template void SyncBatchNorm<Scalar>::set_running_averages(const double*);                            \
     template std::vector<NamedValues<Scalar>> SyncBatchNorm<Scalar>::state();                            \
     template void SyncBatchNorm<Scalar>::set_frozen(bool);                                               \
+    template void SyncBatchNorm<Scalar>::set_epsilon(double);                                            \
+    template void SyncBatchNorm<Scalar>::set_momentum(std::optional<double>);                            \
     template void SyncBatchNorm<Scalar>::synchronize_running_averages(const Communicator&, double);      \
     template void SyncBatchNorm<Scalar>::require_tracking(const char*) const
 

@@ -152,6 +152,10 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     /// construction is, and not while a pass is under way.
     void set_frozen(bool frozen);
     bool frozen() const { return options_.frozen; }
+    /// Collective as set_frozen is, and not while a pass is under way.
+    void set_epsilon(double epsilon);
+    /// The same; std::nullopt: plain averages from now on.
+    void set_momentum(std::optional<double> momentum);
 
     /// From now on normalizes over another communicator: what turns a local layer into a synchronized one and
     /// back. Collective over the new communicator, as construction is; an error leaves the layer as it was.
