@@ -75,7 +75,7 @@ static void check_errors(lockstep_communicator* comm) {
     lockstep_batch_norm* layer = NULL;
     lockstep_shape shape = {1, 1, LOCKSTEP_CHANNELS_LAST};
     float x[1] = {1}, z[1];
-    lockstep_batch_norm_default_options(&options);
+    lockstep_batch_norm_default_options(&options, sizeof options);
     options.name = "closure";
     options.momentum = 2;
     check(lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, comm, &options, &layer) == LOCKSTEP_USAGE_ERROR,

@@ -22,7 +22,7 @@ class CInterface : public ::testing::Test {
     void SetUp() override {
         ASSERT_EQ(lockstep_communicator_create(MPI_COMM_WORLD, 30, &communicator_), LOCKSTEP_OK);
         lockstep_batch_norm_options options;
-        lockstep_batch_norm_default_options(&options);
+        lockstep_batch_norm_default_options(&options, sizeof options);
         options.name = "closure";
         ASSERT_EQ(lockstep_batch_norm_create(LOCKSTEP_DOUBLE, 2, communicator_, &options, &layer_),
                   LOCKSTEP_OK);
@@ -81,13 +81,13 @@ TEST_F(CInterface, BackwardOfAnotherShapeIsAnErrorCodeThatSaysBothShapes) {
     }
     EXPECT_EQ(lockstep_batch_norm_backward(layer_, x_.data(), z_.data(), dx_.data(), shape, saved_),
               LOCKSTEP_OK);
-    EXPECT_EQ(lockstep_batch_norm_set_batches_tracked(layer_, -1), LOCKSTEP_USAGE_ERROR);
+    EXPECT_EQ(lockstep_batch_norm_set_batches_tracked(layer_, -1, -1), LOCKSTEP_USAGE_ERROR);
 }
 
 TEST_F(CInterface, RanksThatDisagreeGetAnErrorCodeThatNamesTheOption) {
     if (world_size() == 1) return;
     lockstep_batch_norm_options options;
-    lockstep_batch_norm_default_options(&options);
+    lockstep_batch_norm_default_options(&options, sizeof options);
     if (world_rank() == 1) options.momentum = 0.9;
     lockstep_batch_norm* made = nullptr;
     EXPECT_EQ(lockstep_batch_norm_create(LOCKSTEP_FLOAT, 2, communicator_, &options, &made),

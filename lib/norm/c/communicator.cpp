@@ -1,0 +1,68 @@
+// The C interface: communicators.
+#include "handles.hpp"
+
+#include <lockstep/comm/agreement.hpp>
+
+using namespace lockstep;
+using namespace lockstep::c_interface;
+
+namespace {
+
+constexpr const char* place_name = "the place for the communicator";
+
+const Communicator& communicator_of(const lockstep_communicator* handle) {
+    return deref(handle, "the communicator").communicator;
+}
+
+}  // namespace
+
+int lockstep_communicator_create(MPI_Comm parent, double timeout_seconds,
+                                 lockstep_communicator** communicator) {
+    return create(communicator, place_name, [&] {
+        return new lockstep_communicator{Communicator(parent, {.timeout_seconds = timeout_seconds})};
+    });
+}
+
+int lockstep_communicator_create_fortran(int32_t parent, double timeout_seconds,
+                                         lockstep_communicator** communicator) {
+    return create(communicator, place_name, [&] {
+        require_mpi("a communicator");  // before MPI_Init not even handles can be translated
+        const MPI_Comm translated = MPI_Comm_f2c(static_cast<MPI_Fint>(parent));
+        return new lockstep_communicator{Communicator(translated, {.timeout_seconds = timeout_seconds})};
+    });
+}
+
+int lockstep_communicator_create_world(double timeout_seconds, lockstep_communicator** communicator) {
+    return lockstep_communicator_create(MPI_COMM_WORLD, timeout_seconds, communicator);
+}
+
+int lockstep_communicator_create_self(lockstep_communicator** communicator) {
+    return create(communicator, place_name, [] { return new lockstep_communicator{Communicator::self()}; });
+}
+
+void lockstep_communicator_free(lockstep_communicator* communicator) {
+    delete communicator;
+}
+
+int lockstep_communicator_rank(const lockstep_communicator* communicator, int32_t* rank) {
+    return guarded([&] { deref(rank, "the place for the rank") = communicator_of(communicator).rank(); });
+}
+
+int lockstep_communicator_size(const lockstep_communicator* communicator, int32_t* size) {
+    return guarded([&] { deref(size, "the place for the size") = communicator_of(communicator).size(); });
+}
+
+int lockstep_communicator_split(const lockstep_communicator* communicator, int32_t color, int32_t key,
+                                lockstep_communicator** part) {
+    return create(part, place_name, [&] {
+        require_mpi("splitting a communicator");
+        return new lockstep_communicator{communicator_of(communicator).split(color, key)};
+    });
+}
+
+int lockstep_communicator_announce_failure(const lockstep_communicator* communicator, const char* why) {
+    return guarded([&] {
+        require_mpi("announcing a failure");
+        communicator_of(communicator).announce_failure(&deref(why, "the reason"));
+    });
+}
