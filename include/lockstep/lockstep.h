@@ -123,8 +123,9 @@ LOCKSTEP_EXPORT const char* lockstep_mpi_library(void);
 /* What the last call that failed on this thread says; valid until the next call that fails. Never NULL. */
 LOCKSTEP_EXPORT const char* lockstep_message(void);
 
-/* Initializes MPI (MPI_THREAD_MULTIPLE if it can be had) unless somebody has, and finalizes it with
- * lockstep_session_free, if it was initialized by this session: for languages without an MPI of their own. */
+/* For languages without an MPI of their own: initializes MPI, with MPI_THREAD_MULTIPLE if it can be had, unless
+ * somebody has. A session that did so finalizes MPI when it is freed (unless somebody has), as MPI_Finalize does:
+ * collectively. */
 LOCKSTEP_EXPORT int lockstep_session_create(lockstep_session** session);
 LOCKSTEP_EXPORT void lockstep_session_free(lockstep_session* session);
 
@@ -143,7 +144,7 @@ LOCKSTEP_EXPORT int lockstep_communicator_create_self(lockstep_communicator** co
 LOCKSTEP_EXPORT void lockstep_communicator_free(lockstep_communicator* communicator);
 LOCKSTEP_EXPORT int lockstep_communicator_rank(const lockstep_communicator* communicator, int32_t* rank);
 LOCKSTEP_EXPORT int lockstep_communicator_size(const lockstep_communicator* communicator, int32_t* size);
-/* As MPI_Comm_split. */
+/* As MPI_Comm_split: one communicator for each color (0 or more), ranks in the order of their keys. Collective. */
 LOCKSTEP_EXPORT int lockstep_communicator_split(const lockstep_communicator* communicator, int32_t color,
                                                 int32_t key, lockstep_communicator** part);
 /* Tells all other ranks that this one cannot go on, and why: whoever waits for it gets an error with these words at

@@ -1,7 +1,7 @@
 // The C interface: communicators.
 #include "handles.hpp"
 
-#include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 
 using namespace lockstep;
 using namespace lockstep::c_interface;
@@ -56,7 +56,12 @@ int lockstep_communicator_split(const lockstep_communicator* communicator, int32
                                 lockstep_communicator** part) {
     return create(part, place_name, [&] {
         require_mpi("splitting a communicator");
-        return new lockstep_communicator{communicator_of(communicator).split(color, key)};
+        const Communicator& whole = communicator_of(communicator);
+        together(whole, "splitting a communicator", [&] {
+            if (color < 0)
+                throw UsageError("splitting a communicator: the color is negative: " + std::to_string(color));
+        });
+        return new lockstep_communicator{whole.split(color, key)};
     });
 }
 

@@ -114,8 +114,10 @@ int lockstep_batch_norm_begin_backward(lockstep_batch_norm* handle, const void* 
                                        lockstep_shape extent, const lockstep_moments* saved) {
     return with_layer(handle, [&]<class Scalar>(Layer<Scalar>& layer) {
         const BatchShape shape = shape_of(extent);
-        layer.norm.begin_backward(input<Scalar>(x, shape, "x"), input<Scalar>(dz, shape, "dz"),
-                                  static_cast<Scalar*>(dx), shape, deref(saved, "saved").moments);
+        const auto *const values = input<Scalar>(x, shape, "x"), *const gradient =
+                                                                     input<Scalar>(dz, shape, "dz");
+        layer.norm.begin_backward(values, gradient, static_cast<Scalar*>(dx), shape,
+                                  deref(saved, "saved").moments);
     });
 }
 
@@ -144,8 +146,9 @@ int lockstep_batch_norm_backward_parameters(lockstep_batch_norm* handle, const v
                                             lockstep_shape extent, const lockstep_moments* saved) {
     return with_layer(handle, [&]<class Scalar>(Layer<Scalar>& layer) {
         const BatchShape shape = shape_of(extent);
-        layer.norm.backward_parameters(input<Scalar>(x, shape, "x"), input<Scalar>(dz, shape, "dz"), shape,
-                                       deref(saved, "saved").moments);
+        const auto *const values = input<Scalar>(x, shape, "x"), *const gradient =
+                                                                     input<Scalar>(dz, shape, "dz");
+        layer.norm.backward_parameters(values, gradient, shape, deref(saved, "saved").moments);
     });
 }
 
@@ -157,6 +160,7 @@ int lockstep_batch_norm_infer(const lockstep_batch_norm* handle, const void* x, 
                               lockstep_shape extent) {
     return with_layer(handle, [&]<class Scalar>(const Layer<Scalar>& layer) {
         const BatchShape shape = shape_of(extent);
-        layer.norm.infer(input<Scalar>(x, shape, "x"), output<Scalar>(z, shape, "z"), shape);
+        const auto* const from = input<Scalar>(x, shape, "x");
+        layer.norm.infer(from, output<Scalar>(z, shape, "z"), shape);
     });
 }
