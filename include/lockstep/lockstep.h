@@ -237,6 +237,8 @@ LOCKSTEP_EXPORT int lockstep_batch_norm_set_frozen(lockstep_batch_norm* layer, i
 LOCKSTEP_EXPORT int lockstep_batch_norm_change_communicator(lockstep_batch_norm* layer,
                                                             const lockstep_communicator* communicator,
                                                             int32_t replicas, int32_t group);
+/* lockstep_communicator_announce_failure of the layer's communicator, whose handle the caller may have freed. */
+LOCKSTEP_EXPORT int lockstep_batch_norm_announce_failure(const lockstep_batch_norm* layer, const char* why);
 /* Pools the running averages of layers that are local to each rank of `among`; collective. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_synchronize_running_averages(lockstep_batch_norm* layer,
                                                                      const lockstep_communicator* among,

@@ -45,7 +45,7 @@ template <class Scalar>
 lockstep_batch_norm* new_layer(Index channels, const Communicator& communicator,
                                const BatchNormOptions& options, const ReplicaPlacement& placement) {
     return new lockstep_batch_norm{
-        Layer<Scalar>(SyncBatchNorm<Scalar>(channels, communicator, options, placement))};
+        Layer<Scalar>(SyncBatchNorm<Scalar>(channels, communicator, options, placement), communicator)};
 }
 
 }  // namespace
@@ -145,8 +145,9 @@ int lockstep_batch_norm_change_communicator(lockstep_batch_norm* handle,
                                             const lockstep_communicator* communicator, int32_t replicas,
                                             int32_t group) {
     return with_layer(handle, [&](auto& layer) {
-        layer.norm.change_communicator(deref(communicator, "the communicator").communicator,
-                                       placement_of(replicas, group));
+        const Communicator& chosen = deref(communicator, "the communicator").communicator;
+        layer.norm.change_communicator(chosen, placement_of(replicas, group));
+        layer.communicator = chosen;
     });
 }
 
@@ -154,5 +155,12 @@ int lockstep_batch_norm_synchronize_running_averages(lockstep_batch_norm* handle
                                                      const lockstep_communicator* among, double weight) {
     return with_layer(handle, [&](auto& layer) {
         layer.norm.synchronize_running_averages(deref(among, "the communicator").communicator, weight);
+    });
+}
+
+int lockstep_batch_norm_announce_failure(const lockstep_batch_norm* handle, const char* why) {
+    return with_layer(handle, [&](const auto& layer) {
+        require_mpi("announcing a failure");
+        layer.communicator.announce_failure(&deref(why, "the reason"));
     });
 }

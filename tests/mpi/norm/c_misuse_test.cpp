@@ -126,6 +126,8 @@ TEST_F(CMisuse, NullIsAnErrorCodeThatSaysOfWhat) {
         {place_is, [&] { return lockstep_communicator_split(comm, 0, 0, nullptr); }},
         {communicator_is, [&] { return lockstep_communicator_announce_failure(nullptr, "why"); }},
         {"the reason is NULL", [&] { return lockstep_communicator_announce_failure(comm, nullptr); }},
+        {layer_is, [&] { return lockstep_batch_norm_announce_failure(nullptr, "why"); }},
+        {"the reason is NULL", [&] { return lockstep_batch_norm_announce_failure(layer(), nullptr); }},
         {place_is,
          [&] { return lockstep_batch_norm_default_options(nullptr, sizeof(lockstep_batch_norm_options)); }},
         {communicator_is,

@@ -216,8 +216,9 @@ TEST(CCommunicators, SplitByColorInTheOrderOfTheKeys) {
     EXPECT_EQ(count, same_color);
 }
 
-TEST(CCommunicators, AFailureThatARankAnnouncesReachesTheOthersAtOnce) {
-    const CCommunicator world = testing::c_world();
+/// The last rank calls `announce` with a communicator and a layer on it, whose forward the others call.
+void expect_announcement(int (*announce)(CCommunicator& world, const lockstep_batch_norm* layer)) {
+    CCommunicator world = testing::c_world();
     const auto layer = testing::c_layer(LOCKSTEP_FLOAT, 1, world, c_options());
     const auto saved = testing::c_moments();
     const float x = 1;
@@ -227,7 +228,7 @@ TEST(CCommunicators, AFailureThatARankAnnouncesReachesTheOthersAtOnce) {
         return lockstep_batch_norm_forward(layer.get(), &x, &z, {1, 1, LOCKSTEP_CHANNELS_LAST}, saved.get());
     };
     if (world_rank() == world_size() - 1) {
-        must(lockstep_communicator_announce_failure(world.get(), "the mesh has a hole"));
+        must(announce(world, layer.get()));
     } else {
         EXPECT_EQ(forward(), LOCKSTEP_COMMUNICATION_ERROR);
         EXPECT_TRUE(contains(lockstep_message(), "the mesh has a hole")) << lockstep_message();
@@ -235,6 +236,19 @@ TEST(CCommunicators, AFailureThatARankAnnouncesReachesTheOthersAtOnce) {
     // The communicator is of no use any more; but a layer on one rank needs none.
     EXPECT_EQ(forward(), world_size() > 1 ? LOCKSTEP_COMMUNICATION_ERROR : LOCKSTEP_OK);
     EXPECT_LE(watch.seconds(), testing::promptly());
+}
+
+TEST(CCommunicators, AFailureThatARankAnnouncesReachesTheOthersAtOnce) {
+    expect_announcement([](CCommunicator& world, const lockstep_batch_norm*) {
+        return lockstep_communicator_announce_failure(world.get(), "the mesh has a hole");
+    });
+}
+
+TEST(CCommunicators, AFailureIsAnnouncedByALayerWhoseCommunicatorWasFreed) {
+    expect_announcement([](CCommunicator& world, const lockstep_batch_norm* layer) {
+        world.reset();
+        return lockstep_batch_norm_announce_failure(layer, "the mesh has a hole");
+    });
 }
 
 }  // namespace
