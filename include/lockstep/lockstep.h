@@ -147,6 +147,12 @@ LOCKSTEP_EXPORT int lockstep_communicator_size(const lockstep_communicator* comm
 /* As MPI_Comm_split: one communicator for each color (0 or more), ranks in the order of their keys. Collective. */
 LOCKSTEP_EXPORT int lockstep_communicator_split(const lockstep_communicator* communicator, int32_t color,
                                                 int32_t key, lockstep_communicator** part);
+/* Collective: makes sure that `value` is the same text on every rank. Otherwise every rank gets an error that names
+ * `what` (what the ranks are about to do), `key` and the values: for what they must decide alike, like which of several
+ * calls comes next. */
+LOCKSTEP_EXPORT int lockstep_communicator_check_agreement(const lockstep_communicator* communicator,
+                                                          const char* what, const char* key,
+                                                          const char* value);
 /* Tells all other ranks that this one cannot go on, and why: whoever waits for it gets an error with these words at
  * once. The communicator is of no use after. */
 LOCKSTEP_EXPORT int lockstep_communicator_announce_failure(const lockstep_communicator* communicator,

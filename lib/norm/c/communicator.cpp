@@ -1,6 +1,7 @@
 // The C interface: communicators.
 #include "handles.hpp"
 
+#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/failure_guard.hpp>
 
 using namespace lockstep;
@@ -62,6 +63,18 @@ int lockstep_communicator_split(const lockstep_communicator* communicator, int32
                 throw UsageError("splitting a communicator: the color is negative: " + std::to_string(color));
         });
         return new lockstep_communicator{whole.split(color, key)};
+    });
+}
+
+int lockstep_communicator_check_agreement(const lockstep_communicator* communicator, const char* what,
+                                          const char* key, const char* value) {
+    return guarded([&] {
+        const Communicator& ranks = communicator_of(communicator);
+        require_mpi("comparing settings");
+        for (const auto& [text, name] :
+             {std::pair(what, "what"), std::pair(key, "key"), std::pair(value, "value")})
+            if (text == nullptr) throw UsageError(std::string(name) + " is NULL");
+        check_agreement(ranks, what, {{key, value}});
     });
 }
 

@@ -120,7 +120,9 @@ TEST(CLifecycle, AfterMpiHasEndedNoCommunicatorCanBeMade) {
     lockstep_communicator* part = nullptr;
     EXPECT_NEEDS_MPI(lockstep_communicator_split(survivors.world.get(), 0, 0, &part));
     EXPECT_EQ(part, nullptr);
+    EXPECT_NEEDS_MPI(lockstep_communicator_check_agreement(survivors.world.get(), "a", "b", "c"));
     EXPECT_NEEDS_MPI(lockstep_communicator_announce_failure(survivors.world.get(), "too late"));
+    EXPECT_NEEDS_MPI(lockstep_batch_norm_announce_failure(survivors.layer.get(), "too late"));
 }
 
 TEST(CLifecycle, AfterMpiHasEndedCallsThatCommunicateAreUsageErrors) {

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -86,127 +85,6 @@ TEST_F(CMisuse, OfCommunicatorsIsAnErrorCode) {
                  mine ? LOCKSTEP_USAGE_ERROR : LOCKSTEP_COMMUNICATION_ERROR, "the color is negative: -1");
     must(lockstep_communicator_split(world_.get(), 0, 0, &made));
     lockstep_communicator_free(made);
-}
-
-struct NullCase {
-    const char* words;
-    std::function<int()> call;
-};
-
-TEST_F(CMisuse, NullIsAnErrorCodeThatSaysOfWhat) {
-    const lockstep_communicator* const comm = world_.get();
-    double numbers[2] = {};
-    std::int32_t number = 0;
-    std::int64_t count = 0;
-    int done = 0;
-    void* values = nullptr;
-    lockstep_communicator* part = nullptr;
-    lockstep_batch_norm* norm = nullptr;
-    lockstep_precise_statistics* precise = nullptr;
-    const double *x = x_.data(), *dz = x_.data();
-    double *z = z_.data(), *dx = dx_.data();
-    lockstep_moments* const saved = saved_.get();
-    const lockstep_forward_slice forward{x, z, shape_};
-    const lockstep_backward_slice backward{x, dz, dx, shape_, nullptr, nullptr};
-    must(this->forward(shape_));
-    const char *layer_is = "the layer is NULL", *communicator_is = "the communicator is NULL",
-               *place_is = "the place for ";
-    const std::vector<NullCase> cases{
-        {place_is, [&] { return lockstep_session_create(nullptr); }},
-        {place_is, [&] { return lockstep_communicator_create(MPI_COMM_WORLD, 30, nullptr); }},
-        {place_is,
-         [&] { return lockstep_communicator_create_fortran(MPI_Comm_c2f(MPI_COMM_WORLD), 30, nullptr); }},
-        {place_is, [&] { return lockstep_communicator_create_world(30, nullptr); }},
-        {place_is, [&] { return lockstep_communicator_create_self(nullptr); }},
-        {communicator_is, [&] { return lockstep_communicator_rank(nullptr, &number); }},
-        {place_is, [&] { return lockstep_communicator_rank(comm, nullptr); }},
-        {communicator_is, [&] { return lockstep_communicator_size(nullptr, &number); }},
-        {place_is, [&] { return lockstep_communicator_size(comm, nullptr); }},
-        {communicator_is, [&] { return lockstep_communicator_split(nullptr, 0, 0, &part); }},
-        {place_is, [&] { return lockstep_communicator_split(comm, 0, 0, nullptr); }},
-        {communicator_is, [&] { return lockstep_communicator_announce_failure(nullptr, "why"); }},
-        {"the reason is NULL", [&] { return lockstep_communicator_announce_failure(comm, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_announce_failure(nullptr, "why"); }},
-        {"the reason is NULL", [&] { return lockstep_batch_norm_announce_failure(layer(), nullptr); }},
-        {place_is,
-         [&] { return lockstep_batch_norm_default_options(nullptr, sizeof(lockstep_batch_norm_options)); }},
-        {communicator_is,
-         [&] { return lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, nullptr, nullptr, &norm); }},
-        {place_is, [&] { return lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, comm, nullptr, nullptr); }},
-        {place_is, [&] { return lockstep_moments_create(nullptr); }},
-        {"the moments is NULL",
-         [&] { return lockstep_moments_read(nullptr, 0, numbers, nullptr, nullptr, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_forward(nullptr, x, z, shape_, saved); }},
-        {"x is NULL", [&] { return lockstep_batch_norm_forward(layer(), nullptr, z, shape_, saved); }},
-        {"z is NULL", [&] { return lockstep_batch_norm_forward(layer(), x, nullptr, shape_, saved); }},
-        {"saved is NULL", [&] { return lockstep_batch_norm_forward(layer(), x, z, shape_, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_backward(nullptr, x, dz, dx, shape_, saved); }},
-        {"x is NULL", [&] { return lockstep_batch_norm_backward(layer(), nullptr, dz, dx, shape_, saved); }},
-        {"dz is NULL", [&] { return lockstep_batch_norm_backward(layer(), x, nullptr, dx, shape_, saved); }},
-        {"dx is null", [&] { return lockstep_batch_norm_backward(layer(), x, dz, nullptr, shape_, saved); }},
-        {"saved is NULL", [&] { return lockstep_batch_norm_backward(layer(), x, dz, dx, shape_, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_backward_parameters(nullptr, x, dz, shape_, saved); }},
-        {"x is NULL",
-         [&] { return lockstep_batch_norm_backward_parameters(layer(), nullptr, dz, shape_, saved); }},
-        {"dz is NULL",
-         [&] { return lockstep_batch_norm_backward_parameters(layer(), x, nullptr, shape_, saved); }},
-        {"saved is NULL",
-         [&] { return lockstep_batch_norm_backward_parameters(layer(), x, dz, shape_, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_forward_slices(nullptr, &forward, 1, saved); }},
-        {"slices is NULL", [&] { return lockstep_batch_norm_forward_slices(layer(), nullptr, 1, saved); }},
-        {"saved is NULL", [&] { return lockstep_batch_norm_forward_slices(layer(), &forward, 1, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_backward_slices(nullptr, &backward, 1, saved); }},
-        {"slices is NULL", [&] { return lockstep_batch_norm_backward_slices(layer(), nullptr, 1, saved); }},
-        {"saved is NULL",
-         [&] { return lockstep_batch_norm_backward_slices(layer(), &backward, 1, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_begin_forward(nullptr, x, z, shape_, saved); }},
-        {layer_is, [&] { return lockstep_batch_norm_end_forward(nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_begin_backward(nullptr, x, dz, dx, shape_, saved); }},
-        {layer_is, [&] { return lockstep_batch_norm_end_backward(nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_poll(nullptr, &done); }},
-        {"done is NULL", [&] { return lockstep_batch_norm_poll(layer(), nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_infer(nullptr, x, z, shape_); }},
-        {"x is NULL", [&] { return lockstep_batch_norm_infer(layer(), nullptr, z, shape_); }},
-        {"z is NULL", [&] { return lockstep_batch_norm_infer(layer(), x, nullptr, shape_); }},
-        {layer_is,
-         [&] { return lockstep_batch_norm_describe(nullptr, &number, &count, &number, &number, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_values(nullptr, LOCKSTEP_GAMMA, &values, &count); }},
-        {place_is, [&] { return lockstep_batch_norm_values(layer(), LOCKSTEP_GAMMA, nullptr, &count); }},
-        {layer_is, [&] { return lockstep_batch_norm_bind(nullptr, z, z, z, z); }},
-        {"gamma is NULL", [&] { return lockstep_batch_norm_bind(layer(), nullptr, z, z, z); }},
-        {"beta is NULL", [&] { return lockstep_batch_norm_bind(layer(), z, nullptr, z, z); }},
-        {"running_mean is NULL", [&] { return lockstep_batch_norm_bind(layer(), z, z, nullptr, z); }},
-        {"running_var is NULL", [&] { return lockstep_batch_norm_bind(layer(), z, z, z, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_batches_tracked(nullptr, &count, nullptr); }},
-        {place_is, [&] { return lockstep_batch_norm_batches_tracked(layer(), nullptr, nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_set_batches_tracked(nullptr, 1, 1); }},
-        {layer_is, [&] { return lockstep_batch_norm_zero_gradients(nullptr); }},
-        {layer_is, [&] { return lockstep_batch_norm_set_epsilon(nullptr, 1); }},
-        {layer_is, [&] { return lockstep_batch_norm_set_momentum(nullptr, 1, 0); }},
-        {layer_is, [&] { return lockstep_batch_norm_set_frozen(nullptr, 1); }},
-        {layer_is, [&] { return lockstep_batch_norm_change_communicator(nullptr, comm, 0, 0); }},
-        {communicator_is, [&] { return lockstep_batch_norm_change_communicator(layer(), nullptr, 0, 0); }},
-        {layer_is, [&] { return lockstep_batch_norm_synchronize_running_averages(nullptr, comm, 1); }},
-        {communicator_is,
-         [&] { return lockstep_batch_norm_synchronize_running_averages(layer(), nullptr, 1); }},
-        {layer_is, [&] { return lockstep_precise_statistics_create(nullptr, &precise); }},
-        {place_is, [&] { return lockstep_precise_statistics_create(layer(), nullptr); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_add(nullptr); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_finish(nullptr, 1); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_finish_among(nullptr, comm, 1); }},
-    };
-    for (const NullCase& one : cases) expect_usage_error(one.call(), one.words);
-    must(this->forward(shape_));  // none of them has done any harm
-    must(this->backward(shape_, saved_));
-}
-
-TEST_F(CMisuse, FreeingNullDoesNothing) {
-    lockstep_session_free(nullptr);
-    lockstep_communicator_free(nullptr);
-    lockstep_batch_norm_free(nullptr);
-    lockstep_moments_free(nullptr);
-    lockstep_precise_statistics_free(nullptr);
-    lockstep_thread_pool_free(nullptr);
 }
 
 TEST_F(CMisuse, ShapesThatNoMemoryHoldsAreAnErrorCode) {

@@ -216,6 +216,19 @@ TEST(CCommunicators, SplitByColorInTheOrderOfTheKeys) {
     EXPECT_EQ(count, same_color);
 }
 
+TEST(CCommunicators, MakeSureThatRanksAgree) {
+    const CCommunicator world = testing::c_world();
+    const auto agree_on = [&](const char* pass) {
+        return lockstep_communicator_check_agreement(world.get(), "the next pass", "pass", pass);
+    };
+    must(agree_on("forward"));
+    if (world_size() == 1) return;
+    EXPECT_EQ(agree_on(world_rank() == 1 ? "backward" : "forward"), LOCKSTEP_COMMUNICATION_ERROR);
+    for (const char* words : {"the next pass", "pass: forward on rank 0", "backward on rank 1"})
+        EXPECT_TRUE(contains(lockstep_message(), words)) << lockstep_message();
+    must(agree_on("backward"));  // all have taken part: the communicator is as good as before
+}
+
 /// The last rank calls `announce` with a communicator and a layer on it, whose forward the others call.
 void expect_announcement(int (*announce)(CCommunicator& world, const lockstep_batch_norm* layer)) {
     CCommunicator world = testing::c_world();
