@@ -239,6 +239,11 @@ std::span<Scalar> SyncBatchNorm<Scalar>::gradients() {
 }
 
 template <class Scalar>
+std::span<const Scalar> SyncBatchNorm<Scalar>::gradients() const {
+    return state_->gradients;
+}
+
+template <class Scalar>
 void SyncBatchNorm<Scalar>::zero_gradients() {
     std::ranges::fill(state_->gradients, Scalar(0));
 }

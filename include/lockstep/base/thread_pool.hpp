@@ -22,19 +22,20 @@ class ThreadPool final : public Executor {
   public:
     /// `threads` threads, the one that calls run among them. The others look out for work for `patience` before they
     /// sleep: to wake them takes longer than many a pass. With more threads than cores, give 0: looking out takes the
-    /// core from those that work.
+    /// core from those that work. Throws std::system_error if the system has not that many threads.
     explicit ThreadPool(int threads, std::chrono::microseconds patience = std::chrono::microseconds(50))
         : threads_(std::max(1, threads)),
           patience_(patience),
           stretches_(std::make_unique<Stretch[]>(static_cast<std::size_t>(threads_))) {
-        for (int me = 1; me < threads_; ++me) workers_.emplace_back([this, me] { work(me); });
+        try {
+            for (int me = 1; me < threads_; ++me) workers_.emplace_back([this, me] { work(me); });
+        } catch (...) {  // more threads than there can be: those that run already would end the program
+            end();
+            throw;
+        }
     }
 
-    ~ThreadPool() override {
-        ends_ = true;
-        open_round();
-        for (std::thread& worker : workers_) worker.join();
-    }
+    ~ThreadPool() override { end(); }
 
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
@@ -70,6 +71,12 @@ class ThreadPool final : public Executor {
 
     int first_of(int thread, int tasks) const {
         return static_cast<int>(static_cast<std::int64_t>(tasks) * thread / threads_);
+    }
+
+    void end() {
+        ends_ = true;
+        open_round();
+        for (std::thread& worker : workers_) worker.join();
     }
 
     void open_round() {

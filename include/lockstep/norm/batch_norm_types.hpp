@@ -54,14 +54,13 @@ struct ReplicaPlacement {
 /// before the first backward.
 class LOCKSTEP_EXPORT BatchMoments {
   public:
+    /// How many statistics groups there are; 0 before any forward.
+    int groups() const { return static_cast<int>(counts_.size()); }
     /// Values per channel in the group (of all its ranks); 0 where a frozen layer used its running averages.
     double count(int group = 0) const { return counts_[static_cast<std::size_t>(group)]; }
     std::span<const double> mean(int group = 0) const { return part(means_, group); }
     /// Biased: ÷ count.
     std::span<const double> variance(int group = 0) const { return part(variances_, group); }
-
-    /// Statistics groups of this rank.
-    int groups() const { return static_cast<int>(counts_.size()); }
 
   private:
     friend class SavedStatistics;

@@ -1,9 +1,7 @@
 /// Batch normalization over the values of all ranks of a communicator: the layer that other MPI codes embed.
-///
 ///     forward   x̂ = (x − μ)/√(σ² + ε),  z = γ·x̂ + β           μ, σ²: over all values of the statistics group
 ///     backward  dβ = Σ dz,  dγ = Σ dz·x̂,  dx = γ/√(σ² + ε)·(dz − dβ/m − x̂·dγ/m)
 ///     infer     the same with the running averages; const, and never communicates
-///
 /// With Activation::relu z = max(0, γ·x̂ + β), and dz counts where that is positive.
 ///
 /// (Ioffe, Szegedy: "Batch normalization", 2015, arXiv 1502.03167.) σ² is biased (÷ m) where it normalizes; the running
@@ -91,6 +89,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     std::span<const Scalar> beta() const;
     /// dγ for all channels, then dβ: of this rank's values alone, added up since the last zero_gradients().
     std::span<Scalar> gradients();
+    std::span<const Scalar> gradients() const;
     void zero_gradients();
     std::span<Scalar> running_mean();
     std::span<Scalar> running_var();

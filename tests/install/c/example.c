@@ -70,12 +70,66 @@ static void check_numbers(lockstep_communicator* comm, int rank, int ranks) {
     lockstep_batch_norm_free(layer);
 }
 
+/* Two replicas on each rank, whose values are those of check_numbers' samples 2·rank and 2·rank + 1, in one array of
+ * the caller's that holds what is learned, too; on two threads. */
+static void check_replicas(lockstep_communicator* comm, int rank, int ranks) {
+    const lockstep_shape shape = {1, 1, LOCKSTEP_CHANNELS_LAST};
+    const double mean = (2 * ranks - 1) / 2.0, variance = (4.0 * ranks * ranks - 1) / 12;
+    const double *read_mean = NULL, *read_variance = NULL;
+    double x[2], z[2], dx[2], gradients[4], memory[4], count = 0;
+    lockstep_batch_norm_options options;
+    lockstep_batch_norm* layer = NULL;
+    lockstep_moments* saved = NULL;
+    lockstep_precise_statistics* statistics = NULL;
+    lockstep_thread_pool* pool = NULL;
+    lockstep_executor executor;
+    lockstep_forward_slice forward[2];
+    lockstep_backward_slice backward[2];
+
+    must(lockstep_batch_norm_default_options(&options, sizeof options));
+    options.activation = LOCKSTEP_ACTIVATION_RELU;
+    options.replicas = 2 * ranks;
+    must(lockstep_batch_norm_create(LOCKSTEP_DOUBLE, 1, comm, &options, &layer));
+    must(lockstep_batch_norm_bind(layer, memory, memory + 1, memory + 2, memory + 3));
+    check(memory[0] == 1 && memory[1] == 0, "gamma and beta have moved to the caller's memory");
+    memory[1] = 0.25;
+    must(lockstep_thread_pool_create(2, &pool));
+    must(lockstep_thread_pool_executor(pool, &executor));
+    must(lockstep_batch_norm_set_executor(layer, &executor));
+    must(lockstep_batch_norm_set_epsilon(layer, 0.5));
+    must(lockstep_moments_create(&saved));
+    must(lockstep_precise_statistics_create(layer, &statistics));
+    for (int i = 0; i < 2; ++i) {
+        x[i] = 2 * rank + i;
+        forward[i] = (lockstep_forward_slice){x + i, z + i, shape};
+        backward[i] =
+            (lockstep_backward_slice){x + i, x + i, dx + i, shape, gradients + 2 * i, gradients + 2 * i + 1};
+    }
+    must(lockstep_batch_norm_forward_slices(layer, forward, 2, saved));
+    must(lockstep_moments_read(saved, 0, &count, &read_mean, &read_variance, NULL));
+    check(count == 2 * ranks && is_close(*read_mean, mean) && is_close(*read_variance, variance), "moments");
+    must(lockstep_batch_norm_backward_slices(layer, backward, 2, saved));
+    for (int i = 0; i < 2; ++i) {
+        const double y = (x[i] - mean) / sqrt(variance + 0.5) + 0.25;
+        check(is_close(z[i], y > 0 ? y : 0), "what is negative is cut off");
+        check(is_close(gradients[2 * i + 1], y > 0 ? x[i] : 0), "and has no gradient");
+    }
+    must(lockstep_precise_statistics_add(statistics));
+    must(lockstep_precise_statistics_finish(statistics, 1));
+    check(is_close(memory[2], mean) && is_close(memory[3], variance * 2 * ranks / (2 * ranks - 1)),
+          "exact statistics are in the caller's memory");
+    lockstep_precise_statistics_free(statistics);
+    lockstep_moments_free(saved);
+    lockstep_batch_norm_free(layer);
+    lockstep_thread_pool_free(pool);
+}
+
 static void check_errors(lockstep_communicator* comm) {
     lockstep_batch_norm_options options;
     lockstep_batch_norm* layer = NULL;
     lockstep_shape shape = {1, 1, LOCKSTEP_CHANNELS_LAST};
     float x[1] = {1}, z[1];
-    lockstep_batch_norm_default_options(&options);
+    must(lockstep_batch_norm_default_options(&options, sizeof options));
     options.name = "closure";
     options.momentum = 2;
     check(lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, comm, &options, &layer) == LOCKSTEP_USAGE_ERROR,
@@ -111,6 +165,7 @@ int main(int argc, char** argv) {
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     must(lockstep_communicator_create(MPI_COMM_WORLD, 60, &comm));
     check_numbers(comm, rank, ranks);
+    check_replicas(comm, rank, ranks);
     check_errors(comm);
     MPI_Allreduce(MPI_IN_PLACE, &failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     MPI_Finalize();

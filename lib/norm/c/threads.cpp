@@ -1,0 +1,57 @@
+// The C interface: threads, as an executor of the caller's or a pool of ours.
+#include "handles.hpp"
+
+#include <lockstep/base/thread_pool.hpp>
+
+#include <type_traits>
+
+using namespace lockstep;
+using namespace lockstep::c_interface;
+
+// Tasks are passed on as they are.
+static_assert(std::is_same_v<int, int32_t>);
+
+struct lockstep_thread_pool {
+    ThreadPool pool;
+};
+
+namespace {
+
+int32_t pool_threads(void* pool) {
+    return static_cast<ThreadPool*>(pool)->threads();
+}
+
+void pool_run(void* pool, int32_t tasks, void (*task)(void* argument, int32_t i), void* argument) {
+    static_cast<ThreadPool*>(pool)->run(tasks, {task, argument});
+}
+
+}  // namespace
+
+int lockstep_batch_norm_set_executor(lockstep_batch_norm* handle, const lockstep_executor* executor) {
+    return with_layer(handle, [&](auto& layer) {
+        if (executor != nullptr && (executor->threads == nullptr || executor->run == nullptr))
+            throw UsageError("an executor needs both functions, threads and run");
+        auto made = executor != nullptr ? std::make_unique<CExecutor>(*executor) : nullptr;
+        layer.norm.set_executor(made.get());
+        layer.executor = std::move(made);
+    });
+}
+
+int lockstep_thread_pool_create(int32_t threads, lockstep_thread_pool** pool) {
+    return create(pool, "the place for the thread pool", [&] {
+        if (threads < 1)
+            throw UsageError("a thread pool needs at least one thread, not " + std::to_string(threads));
+        return new lockstep_thread_pool{ThreadPool(threads)};
+    });
+}
+
+void lockstep_thread_pool_free(lockstep_thread_pool* pool) {
+    delete pool;
+}
+
+int lockstep_thread_pool_executor(lockstep_thread_pool* pool, lockstep_executor* executor) {
+    return guarded([&] {
+        deref(executor, "the place for the executor") = {&deref(pool, "the thread pool").pool, pool_threads,
+                                                         pool_run};
+    });
+}
