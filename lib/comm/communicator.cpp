@@ -95,6 +95,9 @@ void Communicator::State::fail_on_time(const std::string& what, const std::vecto
 }
 
 void Communicator::State::check_usable() const {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (finalized) throw UsageError("MPI has been finalized: ranks can exchange nothing any more");
     if (failed)
         throw CommunicationError(
             "this communicator has failed before" +

@@ -3,8 +3,10 @@
 
 #include <lockstep/lockstep.h>
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/executor.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <string>
@@ -23,18 +25,17 @@ struct lockstep_moments {
 
 namespace lockstep::c_interface {
 
-/// A caller's executor.
-class CExecutor final : public Executor {
+/// A C caller's threads.
+class CallersExecutor final : public Executor {
   public:
-    explicit CExecutor(const lockstep_executor& functions) : functions_(functions) {}
-
-    int threads() const override { return functions_.threads(functions_.context); }
+    explicit CallersExecutor(const lockstep_executor& executor) : executor_(executor) {}
+    int threads() const override { return std::max(1, executor_.threads(executor_.context)); }
     void run(int tasks, ExecutorTask task) override {
-        functions_.run(functions_.context, tasks, task.function, task.argument);
+        executor_.run(executor_.context, tasks, task.function, task.argument);
     }
 
   private:
-    lockstep_executor functions_;
+    lockstep_executor executor_;
 };
 
 /// A layer, and what its functions need from one call to the next.
@@ -43,7 +44,8 @@ struct Layer {
     Layer(SyncBatchNorm<Scalar> made, const Communicator& its_communicator)
         : norm(std::move(made)), communicator(its_communicator) {}
 
-    std::unique_ptr<CExecutor> executor;  ///< outlives the layer
+    // The layer uses it to its end.
+    std::unique_ptr<CallersExecutor> executor;
     SyncBatchNorm<Scalar> norm;
     Communicator communicator;          ///< the one that it was created on, or changed to
     lockstep_moments* saved = nullptr;  ///< of the forward under way

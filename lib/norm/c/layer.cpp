@@ -114,14 +114,16 @@ int lockstep_batch_norm_bind(lockstep_batch_norm* handle, void* gamma, void* bet
 int lockstep_batch_norm_batches_tracked(const lockstep_batch_norm* handle, int64_t* batches,
                                         int64_t* with_variance) {
     return with_layer(handle, [&](const auto& layer) {
-        deref(batches, "the place for the number of batches") = layer.norm.averages().batches();
-        write_if_wanted<int64_t>(with_variance, layer.norm.averages().batches_with_variance());
+        const auto& averages = layer.norm.averages();
+        deref(batches, "the place for the number of batches") = averages.batches();
+        write_if_wanted<int64_t>(with_variance, averages.batches_with_variance());
     });
 }
 
 int lockstep_batch_norm_set_batches_tracked(lockstep_batch_norm* handle, int64_t batches,
                                             int64_t with_variance) {
-    return with_layer(handle, [&](auto& layer) { layer.norm.averages().set_batches(batches, with_variance); });
+    return with_layer(handle,
+                      [&](auto& layer) { layer.norm.averages().set_batches(batches, with_variance); });
 }
 
 int lockstep_batch_norm_zero_gradients(lockstep_batch_norm* handle) {

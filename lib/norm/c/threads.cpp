@@ -29,11 +29,15 @@ void pool_run(void* pool, int32_t tasks, void (*task)(void* argument, int32_t i)
 
 int lockstep_batch_norm_set_executor(lockstep_batch_norm* handle, const lockstep_executor* executor) {
     return with_layer(handle, [&](auto& layer) {
-        if (executor != nullptr && (executor->threads == nullptr || executor->run == nullptr))
-            throw UsageError("an executor needs both functions, threads and run");
-        auto made = executor != nullptr ? std::make_unique<CExecutor>(*executor) : nullptr;
-        layer.norm.set_executor(made.get());
-        layer.executor = std::move(made);
+        std::unique_ptr<CallersExecutor> adapter;
+        if (executor != nullptr) {
+            if (executor->threads == nullptr || executor->run == nullptr)
+                throw UsageError(std::string("the executor's ") +
+                                 (executor->threads == nullptr ? "threads" : "run") + " is NULL");
+            adapter = std::make_unique<CallersExecutor>(*executor);
+        }
+        layer.norm.set_executor(adapter.get());
+        layer.executor = std::move(adapter);
     });
 }
 

@@ -51,6 +51,9 @@ TYPED_TEST(CPasses, WithoutRunningAveragesHaveTheBitsOfTheLayer) {
     EXPECT_EQ(lockstep_batch_norm_infer(both.c(), batch.x.data(), z.data(), c_shape(batch.whole())),
               LOCKSTEP_USAGE_ERROR);
     EXPECT_TRUE(testing::contains(lockstep_message(), "track_running_averages is off")) << lockstep_message();
+    std::int64_t batches = 0;
+    EXPECT_EQ(lockstep_batch_norm_batches_tracked(both.c(), &batches, nullptr), LOCKSTEP_USAGE_ERROR);
+    EXPECT_TRUE(testing::contains(lockstep_message(), "track_running_averages is off")) << lockstep_message();
 }
 
 TYPED_TEST(CPasses, InTwoHalvesHaveTheBitsOfWholeOnes) {
