@@ -7,6 +7,7 @@
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
+#include <lockstep/base/executor.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/keyed_bijection.hpp>
@@ -14,6 +15,7 @@
 #include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
 #include <lockstep/base/target.hpp>
+#include <lockstep/base/thread_pool.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
@@ -66,9 +68,12 @@
 #include <lockstep/nn/sequence.hpp>
 #include <lockstep/nn/tensor.hpp>
 #include <lockstep/norm/batch_norm_types.hpp>
+#include <lockstep/norm/kernel_team.hpp>
 #include <lockstep/norm/kernels.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/precise_statistics.hpp>
+#include <lockstep/norm/running_averages.hpp>
+#include <lockstep/norm/statistics_groups.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 #include <lockstep/report/figures.hpp>
 #include <lockstep/report/html_report.hpp>
