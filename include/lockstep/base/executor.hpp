@@ -15,7 +15,7 @@ struct ExecutorTask {
 
     template <class Callable>
     static ExecutorTask of(Callable& callable) {
-        return {[](void* argument, int number) { (*static_cast<Callable*>(argument))(number); }, &callable};
+        return {[](void* callee, int number) { (*static_cast<Callable*>(callee))(number); }, &callable};
     }
 };
 
