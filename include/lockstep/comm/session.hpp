@@ -9,8 +9,8 @@ namespace lockstep {
 class LOCKSTEP_EXPORT Session {
   public:
     Session(int& argc, char**& argv);
-    /// The same without a command line, and for any number of threads (MPI_THREAD_MULTIPLE) if MPI can: for libraries
-    /// that other languages load. Throws UsageError after MPI_Finalize, CommunicationError if MPI cannot be initialized.
+    /// The same without a command line, and with MPI_THREAD_MULTIPLE if it can be had: for libraries that other
+    /// languages load. Throws UsageError after MPI_Finalize, CommunicationError if MPI cannot be initialized.
     Session();
     ~Session();
 

@@ -28,8 +28,8 @@ int lockstep_communicator_create_fortran(int32_t parent, double timeout_seconds,
                                          lockstep_communicator** communicator) {
     return create(communicator, place_name, [&] {
         require_mpi("a communicator");  // before MPI_Init not even handles can be translated
-        const MPI_Comm translated = MPI_Comm_f2c(static_cast<MPI_Fint>(parent));
-        return new lockstep_communicator{Communicator(translated, {.timeout_seconds = timeout_seconds})};
+        return new lockstep_communicator{
+            Communicator(MPI_Comm_f2c(static_cast<MPI_Fint>(parent)), {.timeout_seconds = timeout_seconds})};
     });
 }
 
