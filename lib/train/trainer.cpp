@@ -1,4 +1,5 @@
 #include "agreed_run.hpp"
+#include "pass_checks.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <set>
 #include <utility>
 
 namespace lockstep {
@@ -77,8 +77,7 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
           return Optimizer<Scalar>(options_.optimizer, network_.layout().parameter_values(),
                                    weight_ranges(network_.layout()));
       })) {
-    check_options();
-    check_statistics_groups();
+    check_passes(options_, train, map_, sampler_, network_);
     or_announce(communicator_, [this] { set_up(); });
 }
 
@@ -106,42 +105,6 @@ void Trainer<Scalar>::set_up() {
     targets_.assign(hosted, std::vector<double>(static_cast<std::size_t>(batch * data_.target().size())));
     first_positions_.resize(hosted);
     sums_.resize(hosted);
-}
-
-template <class Scalar>
-void Trainer<Scalar>::check_options() const {
-    if (options_.schedule.epochs < 1) throw UsageError("epochs must be at least 1");
-    if (options_.clip_norm && !(*options_.clip_norm > 0))
-        throw UsageError("clip norm must be positive, but is " + shortest_text(*options_.clip_norm));
-    if (options_.augmentation.enabled() && data_.input_shape().pixels() == 1)
-        throw UsageError("crops and flips are for images, but the samples of data set " + data_.name() +
-                         " are " + data_.input_shape().to_string() + " values without height and width");
-    if (options_.precise_batches < 0 || options_.precise_batches > sampler_.batches())
-        throw UsageError("precise-bn: " + std::to_string(options_.precise_batches) +
-                         " batches are asked for, but an epoch has " + std::to_string(sampler_.batches()));
-}
-
-template <class Scalar>
-void Trainer<Scalar>::check_statistics_groups() const {
-    const auto groups = map_.groups(options_.batch_norm.group_size(map_.replicas()));
-    std::set<Index> sizes;  // of global batches: two at most, and how one is sliced hangs on its size alone
-    const std::size_t different = data_.size() % sampler_.batches() == 0 ? 1 : 2;
-    for (Index step = 0; sizes.size() < different; ++step) {
-        if (!sizes.insert(sampler_.global_batch(step).size()).second) continue;
-        for (const ReplicaRange group : groups) {
-            Index samples = 0;
-            for (int replica = group.begin; replica < group.end; ++replica)
-                samples += sampler_.replica_slice(step, replica).size();
-            if (samples != 1) continue;
-            for (const BatchNorm<Scalar>* layer : network_.batch_norms())
-                if (layer->input_shape().pixels() == 1)
-                    throw UsageError(
-                        "model, layer " + layer->norm().options().name +
-                        " (batchnorm): a statistics group has one value per channel at step " +
-                        std::to_string(step) +
-                        ", which has no variance: use a larger batch-size, bn sync or larger groups");
-        }
-    }
 }
 
 template <class Scalar>

@@ -145,9 +145,7 @@ class LOCKSTEP_EXPORT Trainer {
     void expect(Stage stage, const char* call);
     /// Throws in the middle of a step.
     void expect_no_step(const char* call);
-    void check_options() const;
     void check_state();
-    void check_statistics_groups() const;
     void set_up();
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
