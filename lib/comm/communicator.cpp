@@ -94,10 +94,13 @@ void Communicator::State::fail_on_time(const std::string& what, const std::vecto
          " has failed, hangs, or took another way");
 }
 
-void Communicator::State::check_usable() const {
+void Communicator::State::require_mpi() {
     int finalized = 0;
     MPI_Finalized(&finalized);
     if (finalized) throw UsageError("MPI has been finalized: ranks can exchange nothing any more");
+}
+
+void Communicator::State::check_usable() const {
     if (failed)
         throw CommunicationError(
             "this communicator has failed before" +

@@ -31,6 +31,8 @@ struct Communicator::State {
     std::vector<int> those_without_answer(const std::vector<int>& suspects);
     /// Throws if the communicator has failed before.
     void check_usable() const;
+    /// For what is about to send. Throws UsageError after MPI_Finalize.
+    static void require_mpi();
     /// Receives the signs of life that have come; whether there were any.
     bool saw_life();
     /// For loops that wait: whether the time is up. Throws CommunicationError if another rank has failed.

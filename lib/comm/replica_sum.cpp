@@ -141,6 +141,7 @@ void ReplicaSum<Scalar>::start() {
     if (stage_ != Stage::idle && stage_ != Stage::done)
         throw UsageError("a replica sum was started again before it had ended");
     communicator_.state_->check_usable();
+    Communicator::State::require_mpi();
     requests_.clear();
     request_ranks_.clear();
     if (options_.reduction == Reduction::fast) {

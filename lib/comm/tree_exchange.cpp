@@ -145,6 +145,7 @@ void TreeExchange::start(const ExchangeLabel& label) {
         result_ = slot(0);
         return;
     }
+    Communicator::State::require_mpi();
     result_ = nullptr;
     std::memcpy(message_.data(), &label, sizeof label);
     for (Stage& stage : stages_)
