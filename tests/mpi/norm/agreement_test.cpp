@@ -122,6 +122,27 @@ TEST(BatchNormAgreement, FreezingIsCompared) {
     EXPECT_TRUE(layer.options().frozen);
 }
 
+TEST(BatchNormAgreement, ChangesOfEpsilonAndMomentumAreCompared) {
+    if (world_size() == 1) return;
+    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+    SyncBatchNorm<float> layer(2, world, {.epsilon = 0.5, .momentum = 0.25, .name = "conv1.bn"});
+    const bool odd = world.rank() == 1;
+    const auto expect_parts = [](const std::string& text, std::initializer_list<const char*> parts) {
+        for (const char* part : parts) EXPECT_TRUE(contains(text, part)) << text;
+    };
+    expect_parts(error_of<CommunicationError>([&] { layer.set_epsilon(odd ? 0.125 : 0.0625); }),
+                 {"conv1.bn", "epsilon", "0.0625 on rank 0", "0.125 on rank 1"});
+    expect_parts(
+        error_of<CommunicationError>([&] { layer.set_momentum(odd ? std::nullopt : std::optional(0.5)); }),
+        {"conv1.bn", "momentum", "0.5 on rank 0", "cumulative on rank 1"});
+    // What one rank alone may not do is known to all.
+    expect_parts(error_of<CommunicationError>([&] { layer.set_epsilon(odd ? -1 : 0.5); }),
+                 {"conv1.bn", "epsilon must be a positive number", "rank 1"});
+    EXPECT_EQ(layer.options().epsilon, 0.5) << "an error changes nothing";
+    EXPECT_EQ(layer.options().momentum, 0.25);
+    EXPECT_EQ(layer.averages().momentum(), 0.25);
+}
+
 // --- layers of one rank each, whose averages are pooled -------------------------------------------------
 
 /// Calls `pool` with two layers without names, of which one rank takes the second first.

@@ -94,6 +94,30 @@ TEST(BatchNormOptions, ThawedItTrainsAgainAndABackwardFollowsItsForward) {
     EXPECT_EQ(layer.averages().batches(), 2);
 }
 
+TEST(BatchNormOptions, EpsilonAndMomentumCanBeChangedLater) {
+    const auto batch = batch_of_ranks();
+    Arrays a(batch), b(batch);
+    const Communicator world(MPI_COMM_WORLD);
+    const BatchNormOptions others{.epsilon = 0.5, .momentum = std::nullopt};
+    SyncBatchNorm<float> changed(5, world), made(5, world, others);
+    changed.set_epsilon(0.5);
+    changed.set_momentum(std::nullopt);
+    BatchMoments saved;
+    for (int step = 0; step < 2; ++step) {
+        changed.forward(a.x, a.z, a.shape, saved);
+        made.forward(b.x, b.z, b.shape, saved);
+        EXPECT_EQ(a.z, b.z);
+        EXPECT_TRUE(std::ranges::equal(changed.running_var(), made.running_var()));
+    }
+    EXPECT_THROW(changed.set_epsilon(0), UsageError);
+    EXPECT_THROW(changed.set_momentum(2), UsageError);
+    changed.begin_forward(a.x, a.z, a.shape, saved);
+    EXPECT_THROW(changed.set_epsilon(1), UsageError) << "a pass is under way";
+    EXPECT_THROW(changed.set_executor(nullptr), UsageError);
+    changed.end_forward();
+    EXPECT_EQ(changed.options().epsilon, 0.5) << "an error changes nothing";
+}
+
 TEST(BatchNormOptions, WithoutAffineGammaAndBetaAreOneAndZeroAndLearnNothing) {
     const auto batch = batch_of_ranks();
     Arrays a(batch);
