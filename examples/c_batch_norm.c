@@ -28,7 +28,7 @@ int main(int argc, char** argv) {
         x[i - begin][1] = 10 - 2 * (float)i;
     }
 
-    /* A duplicate. To wait for another rank for more than 60 s is an error. */
+    /* A duplicate. An exchange over it that waits for another rank for more than 60 s is an error. */
     lockstep_communicator* comm;
     check(lockstep_communicator_create(MPI_COMM_WORLD, 60, &comm));
     lockstep_batch_norm_options options;

@@ -1,5 +1,4 @@
-/// The plain C interface of the batch norm layer: for C, and for every language that can call C (the Fortran module
-/// and the Python package of Lockstep are built on it).
+/// The plain C interface of the batch norm layer: for C, and for every language that can call C.
 ///
 /// It is lockstep::SyncBatchNorm behind opaque handles: norm/sync_batch_norm.hpp says what each call computes, and
 /// what it needs of the other ranks. Functions return LOCKSTEP_OK or an error code; lockstep_message() then says what
@@ -129,8 +128,8 @@ LOCKSTEP_EXPORT const char* lockstep_message(void);
 LOCKSTEP_EXPORT int lockstep_session_create(lockstep_session** session);
 LOCKSTEP_EXPORT void lockstep_session_free(lockstep_session* session);
 
-/* Duplicates `parent`; collective; ends after the time-out with an error if a rank does not come. Layers that share
- * it notice each other's mistakes. */
+/* Duplicates `parent`; collective, and as MPI_Comm_dup does it waits for all ranks, whatever the time-out: that is of the
+ * exchanges over the duplicate. Layers that share it notice each other's mistakes. */
 LOCKSTEP_EXPORT int lockstep_communicator_create(MPI_Comm parent, double timeout_seconds,
                                                  lockstep_communicator** communicator);
 /* The same from a Fortran handle: comm, or comm%MPI_VAL with the module mpi_f08; MPI_Comm_c2f gives it in C. */
