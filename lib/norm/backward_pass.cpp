@@ -1,5 +1,7 @@
 #include "backward_pass.hpp"
 
+#include "cached_ranges.hpp"
+
 #include <algorithm>
 
 namespace lockstep {
@@ -19,7 +21,7 @@ void BackwardPass<Scalar>::begin(std::span<const BackwardSlice<Scalar>> slices, 
     if (exchanges_) ++label_.call;
     for (int g = 0; g < layer_.groups.size(); ++g) {
         const StatisticsGroup& group = layer_.groups[g];
-        layer_.coefficients.recall(statistics(g), layer_.storage, layer_.options.activation,
+        layer_.coefficients.recall(statistics(g), layer_.gamma, layer_.beta, layer_.options.activation,
                                    layer_.all_channels());
         if (exchanges_ && group.is_alone()) {
             run_alone(g);
@@ -72,9 +74,9 @@ void BackwardPass<Scalar>::end() {
     for (int g = 0; g < layer_.groups.size(); ++g) {
         const StatisticsGroup& group = layer_.groups[g];
         if (exchanges_ && group.is_alone()) continue;
-        layer_.coefficients.recall(statistics(g), layer_.storage, layer_.options.activation,
+        layer_.coefficients.recall(statistics(g), layer_.gamma, layer_.beta, layer_.options.activation,
                                    layer_.all_channels());
-        layer_.coefficients.input_gradient(statistics(g), layer_.storage.gamma,
+        layer_.coefficients.input_gradient(statistics(g), layer_.gamma,
                                            exchanges_ ? group.sums->wait() : nullptr, layer_.all_channels());
         for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
             const BackwardSlice<Scalar>& slice = slices_[static_cast<std::size_t>(i)];
@@ -95,7 +97,7 @@ void BackwardPass<Scalar>::run_alone(int g) {
         gradient_sums(slice.x, slice.dz, layer_.channels, slice.shape, range, layer_.coefficients.forward(),
                       layer_.options.activation, sums, team);
         if (slice.dx == nullptr) return;
-        layer_.coefficients.input_gradient(statistics(g), layer_.storage.gamma, sums, range);
+        layer_.coefficients.input_gradient(statistics(g), layer_.gamma, sums, range);
         input_gradient(slice.x, slice.dz, slice.dx, layer_.channels, slice.shape, range,
                        layer_.coefficients.backward(), layer_.options.activation, team);
     };

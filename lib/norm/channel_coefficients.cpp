@@ -21,13 +21,11 @@ void ChannelCoefficients<Scalar>::set_shift(const GroupStatistics& statistics, C
 }
 
 template <class Scalar>
-void ChannelCoefficients<Scalar>::normalize(const GroupStatistics& statistics,
-                                            const BatchNormStorage<Scalar>& parameters, ChannelRange range) {
+void ChannelCoefficients<Scalar>::normalize(const GroupStatistics& statistics, const Scalar* gamma,
+                                            const Scalar* beta, ChannelRange range) {
     set_shift(statistics, range);
     const double* const mean = statistics.mean;
     const double* const inverse_deviation = statistics.inverse_deviation;
-    const Scalar* const gamma = parameters.gamma;
-    const Scalar* const beta = parameters.beta;
     const Scalar* const shift = shift_.data();
     Scalar* const scales = scale_.data();
     Scalar* const offsets = offset_.data();
@@ -40,13 +38,12 @@ void ChannelCoefficients<Scalar>::normalize(const GroupStatistics& statistics,
 }
 
 template <class Scalar>
-void ChannelCoefficients<Scalar>::recall(const GroupStatistics& statistics,
-                                         const BatchNormStorage<Scalar>& parameters, Activation activation,
-                                         ChannelRange range) {
+void ChannelCoefficients<Scalar>::recall(const GroupStatistics& statistics, const Scalar* gamma,
+                                         const Scalar* beta, Activation activation, ChannelRange range) {
     if (activation == Activation::none)
         set_shift(statistics, range);
     else
-        normalize(statistics, parameters, range);
+        normalize(statistics, gamma, beta, range);
 }
 
 template <class Scalar>

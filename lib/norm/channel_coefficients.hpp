@@ -9,7 +9,6 @@
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
-#include <lockstep/norm/batch_norm_types.hpp>
 #include <lockstep/norm/kernels.hpp>
 
 namespace lockstep {
@@ -28,10 +27,10 @@ class ChannelCoefficients {
     explicit ChannelCoefficients(Index channels);
 
     /// Those of normalize, for the channels of the range.
-    void normalize(const GroupStatistics& statistics, const BatchNormStorage<Scalar>& parameters,
+    void normalize(const GroupStatistics& statistics, const Scalar* gamma, const Scalar* beta,
                    ChannelRange range);
     /// The same in backward, as far as it needs them: all of them tell where an activation let the gradient through.
-    void recall(const GroupStatistics& statistics, const BatchNormStorage<Scalar>& parameters,
+    void recall(const GroupStatistics& statistics, const Scalar* gamma, const Scalar* beta,
                 Activation activation, ChannelRange range);
     /// Those of input_gradient, from the group's sums; after normalize or recall. Without sums the statistics were
     /// constants: only the first term of dx is left.

@@ -1,5 +1,7 @@
 #include "forward_pass.hpp"
 
+#include "cached_ranges.hpp"
+
 #include <algorithm>
 
 namespace lockstep {
@@ -66,6 +68,7 @@ void ForwardPass<Scalar>::end() {
         if (takes_moments_) {
             const double* const moments = group.moments->wait();
             if (g == 0) group_moments_ = moments;
+            saved_->keep_count(g, moments[0]);
             saved_->keep(g, moments, layer_.options.epsilon, layer_.all_channels());
         }
         normalize_group(g);
@@ -78,7 +81,7 @@ void ForwardPass<Scalar>::end() {
 template <class Scalar>
 void ForwardPass<Scalar>::normalize_group(int g) {
     const StatisticsGroup& group = layer_.groups[g];
-    layer_.coefficients.normalize(saved_->group(g), layer_.storage, layer_.all_channels());
+    layer_.coefficients.normalize(saved_->group(g), layer_.gamma, layer_.beta, layer_.all_channels());
     for (int i = group.hosted.begin; i < group.hosted.end; ++i) {
         const ForwardSlice<Scalar>& slice = slices_[static_cast<std::size_t>(i)];
         normalize(slice.x, slice.z, layer_.channels, slice.shape, layer_.coefficients.forward(),
@@ -96,11 +99,11 @@ void ForwardPass<Scalar>::run_alone(int g) {
     const auto run = [&](ChannelRange range, KernelTeam* team) {
         batch_moments(slice.x, layer_.channels, slice.shape, range, moments, team);
         saved_->keep(g, moments, layer_.options.epsilon, range);
-        layer_.coefficients.normalize(saved_->group(g), layer_.storage, range);
+        layer_.coefficients.normalize(saved_->group(g), layer_.gamma, layer_.beta, range);
         normalize(slice.x, slice.z, layer_.channels, slice.shape, range, layer_.coefficients.forward(),
                   layer_.options.activation, team);
     };
-    moments[0] = static_cast<double>(slice.shape.values());  // before any range is at it
+    saved_->keep_count(g, static_cast<double>(slice.shape.values()));
     for_cached_ranges(layer_.team, layer_.channels, slice.shape, sizeof(Scalar), run);
     if (g == 0) group_moments_ = moments;
     keep_moments(group.hosted.begin, moments);

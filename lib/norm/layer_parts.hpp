@@ -20,7 +20,8 @@ struct LayerParts {
     StatisticsGroups groups;
     std::string name;
     std::uint64_t identity;  ///< of the layer on this communicator: what saved moments are held against
-    BatchNormStorage<Scalar> storage;
+    Scalar* gamma;
+    Scalar* beta;
     RunningAverages<Scalar> averages;
     ChannelCoefficients<Scalar> coefficients;
     KernelTeam team{};

@@ -26,12 +26,15 @@ void SavedStatistics::begin(std::uint64_t layer, int groups, Index channels,
     for (std::size_t i = 0; i < slices.size(); ++i) saved.shapes_[i] = slices[i].shape;
 }
 
+void SavedStatistics::keep_count(int group, double count) {
+    moments_->counts_[static_cast<std::size_t>(group)] = count;
+}
+
 void SavedStatistics::keep(int group, const double* moments, double epsilon, ChannelRange range) {
     BatchMoments& saved = *moments_;
     const auto channels = static_cast<Index>(saved.channels_);
     const MomentsView<const double> pooled{moments, channels};
-    const double count = pooled.count(), share = count > 0 ? 1 / count : 0.0;
-    if (range.begin == 0) saved.counts_[static_cast<std::size_t>(group)] = count;
+    const double count = saved.counts_[static_cast<std::size_t>(group)], share = count > 0 ? 1 / count : 0.0;
     const double* const mean = pooled.mean();
     const double* const m2 = pooled.m2();
     double* const means = saved.means_.data() + group * channels;

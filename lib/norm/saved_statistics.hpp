@@ -19,7 +19,9 @@ class SavedStatistics {
     template <class Scalar>
     void begin(std::uint64_t layer, int groups, Index channels, std::span<const ForwardSlice<Scalar>> slices,
                bool frozen);
-    /// Keeps a group's moments (see moments.hpp), for the channels of the range.
+    /// Keeps how many values a channel has in a group, and then its moments (see moments.hpp) but for their count, for the
+    /// channels of the range: several threads may, each with a range of its own.
+    void keep_count(int group, double count);
     void keep(int group, const double* moments, double epsilon, ChannelRange range);
     /// Keeps the running averages in place of every group's moments.
     template <class Scalar>

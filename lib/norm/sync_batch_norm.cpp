@@ -44,7 +44,8 @@ LayerParts<Scalar> make_parts(Index channels, const Communicator& communicator, 
             .groups = StatisticsGroups(communicator, placement, channels),
             .name = name,
             .identity = ++identities,
-            .storage = {},
+            .gamma = nullptr,
+            .beta = nullptr,
             .averages = RunningAverages<Scalar>(channels, options.momentum, name),
             .coefficients = ChannelCoefficients<Scalar>(channels)};
 }
@@ -57,7 +58,8 @@ SyncBatchNorm<Scalar>::SyncBatchNorm(Index channels, const Communicator& communi
     : state_(new State{.parts = make_parts<Scalar>(channels, communicator, std::move(options), placement)}) {
     State& s = *state_;
     s.own_parameters.assign(2 * s.size(), Scalar(0));
-    s.parts.storage = {s.own_parameters.data(), s.own_parameters.data() + channels, nullptr, nullptr};
+    s.parts.gamma = s.own_parameters.data();
+    s.parts.beta = s.parts.gamma + channels;
     std::ranges::fill(gamma(), Scalar(1));
     s.gradients.assign(2 * s.size(), Scalar(0));
     s.slice_gradients.assign(2 * s.size(), Scalar(0));
@@ -83,6 +85,11 @@ const BatchNormOptions& SyncBatchNorm<Scalar>::options() const {
 template <class Scalar>
 const std::string& SyncBatchNorm<Scalar>::name() const {
     return state_->parts.name;
+}
+
+template <class Scalar>
+const Communicator& SyncBatchNorm<Scalar>::communicator() const {
+    return state_->parts.communicator;
 }
 
 template <class Scalar>
@@ -199,38 +206,38 @@ void SyncBatchNorm<Scalar>::infer(Input x, Output z, const BatchShape& shape) co
     s.require_tracking();
     s.require_shape(shape);
     // The layer's own buffers would do, but not for several threads at a time.
-    AlignedVector<Scalar> scale(s.size()), offset(s.size());
-    for (std::size_t c = 0; c < s.size(); ++c) {
-        scale[c] =
-            static_cast<Scalar>(static_cast<double>(gamma()[c]) /
-                                std::sqrt(static_cast<double>(running_var()[c]) + s.parts.options.epsilon));
-        offset[c] = beta()[c];
-    }
+    AlignedVector<Scalar> scale(s.size());
+    const Scalar* const variance = s.parts.averages.var().data();
+    const double epsilon = s.parts.options.epsilon;
+    for (std::size_t c = 0; c < s.size(); ++c)
+        scale[c] = static_cast<Scalar>(static_cast<double>(s.parts.gamma[c]) /
+                                       std::sqrt(static_cast<double>(variance[c]) + epsilon));
     KernelTeam team(s.parts.team.executor());
     normalize(s.require_size(x, shape, "x"), s.require_size(z, shape, "z"), s.parts.channels, shape,
-              {running_mean().data(), scale.data(), offset.data()}, s.parts.options.activation, &team);
+              {s.parts.averages.mean().data(), scale.data(), s.parts.beta}, s.parts.options.activation,
+              &team);
 }
 
 // --- parameters, gradients, running averages ---------------------------------------------------------------
 
 template <class Scalar>
 std::span<Scalar> SyncBatchNorm<Scalar>::gamma() {
-    return {state_->parts.storage.gamma, state_->size()};
+    return {state_->parts.gamma, state_->size()};
 }
 
 template <class Scalar>
 std::span<Scalar> SyncBatchNorm<Scalar>::beta() {
-    return {state_->parts.storage.beta, state_->size()};
+    return {state_->parts.beta, state_->size()};
 }
 
 template <class Scalar>
 std::span<const Scalar> SyncBatchNorm<Scalar>::gamma() const {
-    return {state_->parts.storage.gamma, state_->size()};
+    return {state_->parts.gamma, state_->size()};
 }
 
 template <class Scalar>
 std::span<const Scalar> SyncBatchNorm<Scalar>::beta() const {
-    return {state_->parts.storage.beta, state_->size()};
+    return {state_->parts.beta, state_->size()};
 }
 
 template <class Scalar>
@@ -299,7 +306,8 @@ void SyncBatchNorm<Scalar>::bind(const BatchNormStorage<Scalar>& storage) {
     std::ranges::copy(gamma(), storage.gamma);
     std::ranges::copy(beta(), storage.beta);
     state_->parts.averages.bind(storage.running_mean, storage.running_var);
-    state_->parts.storage = storage;
+    state_->parts.gamma = storage.gamma;
+    state_->parts.beta = storage.beta;
     state_->own_parameters = {};
 }
 

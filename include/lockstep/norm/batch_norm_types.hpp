@@ -49,6 +49,8 @@ struct ReplicaPlacement {
     std::optional<int> group = std::nullopt;
 };
 
+class StatisticsGroups;
+
 /// What backward needs from forward: the moments of the statistics groups that this rank takes part in, and
 /// which layer and shapes they are of. The caller's object: two forwards with an object each may be under way
 /// before the first backward.

@@ -14,8 +14,9 @@ namespace lockstep {
 
 class LOCKSTEP_EXPORT KernelTeam {
   public:
-    /// The executor outlives the team; none: the calling thread alone.
-    explicit KernelTeam(Executor* executor = nullptr) : executor_(executor) {}
+    /// The executor outlives the team. None, or one of a single thread: the calling thread alone.
+    explicit KernelTeam(Executor* executor = nullptr)
+        : executor_(executor != nullptr && executor->threads() > 1 ? executor : nullptr) {}
 
     Executor* executor() const { return executor_; }
     bool is_alone() const { return executor_ == nullptr; }

@@ -11,6 +11,9 @@
 /// positive. They compute it anew from x and the coefficients that normalize had, which costs less than to
 /// read it.
 ///
+/// Squares are taken in Scalar: of floats that lie 10¹⁹ or more from the channel's mean they overflow, and the variance is
+/// infinite.
+///
 /// Instantiated for float and double. All sums are in double, in an order that depends on the shape alone; the bits are
 /// the same on every instruction set (see instruction_set.hpp) and with any team of threads (none: the calling one).
 #pragma once
@@ -72,23 +75,6 @@ struct ChannelRange {
 /// own cache when a second one reads it again; all of them where the layout does not allow it. `value_bytes`
 /// are read for each value of the batch. Ranges of that many channels give the same bits as all at once.
 LOCKSTEP_EXPORT Index channels_in_cache(Index channels, const BatchShape& shape, std::size_t value_bytes);
-
-/// Calls run(range, team) for one range of channels after the other, or for several at a time on the team's threads:
-/// as many channels at a time as channels_in_cache says, each range on a thread of its own; all of them at once with
-/// the whole team.
-template <class Run>
-void for_cached_ranges(KernelTeam& team, Index channels, const BatchShape& shape, std::size_t value_bytes,
-                       Run run) {
-    const Index size = channels_in_cache(channels, shape, value_bytes);
-    if (size == channels) return run(ChannelRange{0, channels}, &team);
-    auto one = [&](int i) {
-        const Index begin = i * size;
-        run(ChannelRange{begin, begin + size < channels ? begin + size : channels}, nullptr);
-    };
-    const int ranges = static_cast<int>((channels + size - 1) / size);
-    if (!team.is_alone()) return team.executor()->run(ranges, ExecutorTask::of(one));
-    for (int i = 0; i < ranges; ++i) one(i);
-}
 
 /// Writes the moments of x (see moments.hpp; 1 + 2·channels doubles): the count with the range that begins at 0.
 template <class Scalar>

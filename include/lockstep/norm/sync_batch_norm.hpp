@@ -1,4 +1,5 @@
 /// Batch normalization over the values of all ranks of a communicator: the layer that other MPI codes embed.
+///
 ///     forward   x̂ = (x − μ)/√(σ² + ε),  z = γ·x̂ + β           μ, σ²: over all values of the statistics group
 ///     backward  dβ = Σ dz,  dγ = Σ dz·x̂,  dx = γ/√(σ² + ε)·(dz − dβ/m − x̂·dγ/m)
 ///     infer     the same with the running averages; const, and never communicates
@@ -18,8 +19,6 @@
 #include <memory>
 
 namespace lockstep {
-
-class StatisticsGroups;
 
 /// The layer. Instantiated for float and double. Not thread-safe, but for infer without an executor.
 ///
@@ -50,6 +49,7 @@ class LOCKSTEP_EXPORT SyncBatchNorm {
     Index channels() const;
     const BatchNormOptions& options() const;
     const std::string& name() const;  ///< as errors call it
+    const Communicator& communicator() const;
     /// Over which replicas the statistics are taken, and how many of them live here (statistics_groups.hpp).
     const StatisticsGroups& groups() const;
 

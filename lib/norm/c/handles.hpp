@@ -41,13 +41,11 @@ class CallersExecutor final : public Executor {
 /// A layer, and what its functions need from one call to the next.
 template <class Scalar>
 struct Layer {
-    Layer(SyncBatchNorm<Scalar> made, const Communicator& its_communicator)
-        : norm(std::move(made)), communicator(its_communicator) {}
+    explicit Layer(SyncBatchNorm<Scalar> made) : norm(std::move(made)) {}
 
     // The layer uses it to its end.
     std::unique_ptr<CallersExecutor> executor;
     SyncBatchNorm<Scalar> norm;
-    Communicator communicator;          ///< the one that it was created on, or changed to
     lockstep_moments* saved = nullptr;  ///< of the forward under way
     // The callers' slices in the layer's type. Kept: passes allocate nothing.
     std::vector<ForwardSlice<Scalar>> forward_slices;

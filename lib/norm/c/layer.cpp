@@ -46,7 +46,7 @@ template <class Scalar>
 lockstep_batch_norm* new_layer(Index channels, const Communicator& communicator,
                                const BatchNormOptions& options, const ReplicaPlacement& placement) {
     return new lockstep_batch_norm{
-        Layer<Scalar>(SyncBatchNorm<Scalar>(channels, communicator, options, placement), communicator)};
+        Layer<Scalar>(SyncBatchNorm<Scalar>(channels, communicator, options, placement))};
 }
 
 }  // namespace
@@ -148,9 +148,8 @@ int lockstep_batch_norm_change_communicator(lockstep_batch_norm* handle,
                                             const lockstep_communicator* communicator, int32_t replicas,
                                             int32_t group) {
     return with_layer(handle, [&](auto& layer) {
-        const Communicator& chosen = deref(communicator, "the communicator").communicator;
-        layer.norm.change_communicator(chosen, placement_of(replicas, group));
-        layer.communicator = chosen;
+        layer.norm.change_communicator(deref(communicator, "the communicator").communicator,
+                                       placement_of(replicas, group));
     });
 }
 
@@ -164,6 +163,6 @@ int lockstep_batch_norm_synchronize_running_averages(lockstep_batch_norm* handle
 int lockstep_batch_norm_announce_failure(const lockstep_batch_norm* handle, const char* why) {
     return with_layer(handle, [&](const auto& layer) {
         require_mpi("announcing a failure");
-        layer.communicator.announce_failure(&deref(why, "the reason"));
+        layer.norm.communicator().announce_failure(&deref(why, "the reason"));
     });
 }
