@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -55,7 +56,7 @@ bool is_finalized() {
 struct Survivors {
     CSession session;
     CCommunicator world;
-    CLayer layer;
+    CLayer layer, local;
     CMoments saved;
     CPreciseStatistics precise;
     int ranks = 0;
@@ -98,6 +99,9 @@ TEST(CLifecycle, InASessionLayersWork) {
     lockstep_batch_norm_options options = c_options();
     options.name = "closure";
     survivors.layer = c_layer(LOCKSTEP_FLOAT, 1, survivors.world, options);
+    options.replicas = 3;  // all of them here: nobody to exchange with
+    const auto self = made<CCommunicator>(lockstep_communicator_create_self);
+    survivors.local = c_layer(LOCKSTEP_FLOAT, 1, self, options);
     survivors.saved = c_moments();
     survivors.precise = made<CPreciseStatistics>(
         [](auto* place) { return lockstep_precise_statistics_create(survivors.layer.get(), place); });
@@ -146,6 +150,25 @@ TEST(CLifecycle, AfterMpiHasEndedCallsThatCommunicateAreUsageErrors) {
     EXPECT_NEEDS_MPI(lockstep_batch_norm_change_communicator(layer, world, 0, 0));
     EXPECT_NEEDS_MPI(lockstep_batch_norm_synchronize_running_averages(layer, world, 1));
     EXPECT_NEEDS_MPI(lockstep_precise_statistics_finish_among(survivors.precise.get(), world, 0));
+}
+
+TEST(CLifecycle, AfterMpiHasEndedAGroupWithinOneRankStillTrains) {
+    const float values[] = {1, 2, 6};
+    float results[3], gradients[3];
+    std::vector<lockstep_forward_slice> forward;
+    std::vector<lockstep_backward_slice> backward;
+    for (int i = 0; i < 3; ++i) {
+        forward.push_back({&values[i], &results[i], one_value});
+        backward.push_back({&values[i], &values[i], &gradients[i], one_value, nullptr, nullptr});
+    }
+    const CMoments saved = c_moments();
+    must(lockstep_batch_norm_forward_slices(survivors.local.get(), forward.data(), 3, saved.get()));
+    must(lockstep_batch_norm_backward_slices(survivors.local.get(), backward.data(), 3, saved.get()));
+    double count = 0;
+    const double* mean = nullptr;
+    must(lockstep_moments_read(saved.get(), 0, &count, &mean, nullptr, nullptr));
+    EXPECT_EQ(count, 3);
+    EXPECT_EQ(*mean, 3);
 }
 
 TEST(CLifecycle, AfterMpiHasEndedALayerStillInfersAndTellsItsState) {
