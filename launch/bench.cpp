@@ -19,6 +19,7 @@ namespace {
 constexpr const char* usage =
     "mpirun -n RANKS lockstep bench WHAT [options]\n"
     "  kernels    batch normalization of one replica, beside reading and copying the same tensors\n"
+    "  threads    the same on several --threads of each rank, beside what copying gains from them\n"
     "  allreduce  sums over ranks along the fixed tree, beside MPI_Allreduce\n"
     "  step       a training step of a --config: computation, exchanges, and what overlap hides\n"
     "  infer      inference of a --config's network, with batch norms folded and not\n"
@@ -27,11 +28,14 @@ constexpr const char* usage =
 struct BenchOptions {
     RunOptions run;  ///< what a step consists of
     std::filesystem::path json;
+    int threads = 2;
 };
 
 void add_options(OptionTable& table, BenchOptions& options) {
     table.group("Benchmark");
     table.add("json", options.json, path_as_given(), "write the figures to a file, too", OptionRole::call);
+    table.add("threads", options.threads, whole_number(1), "threads of each rank, for bench threads",
+              OptionRole::call);
     add_options(table, options.run);
 }
 
@@ -51,6 +55,8 @@ void bench_command(const std::vector<std::string>& arguments) {
     nlohmann::json rows;
     if (what == "kernels")
         rows = bench_kernels(world);
+    else if (what == "threads")
+        rows = bench_threads(world, options.threads);
     else if (what == "allreduce")
         rows = bench_allreduce(world);
     else if (what == "step")
@@ -61,7 +67,7 @@ void bench_command(const std::vector<std::string>& arguments) {
         rows = bench_scaling(world, options.run);
     else
         throw UsageError("bench: '" + what +
-                         "' is unknown; there are kernels, allreduce, step, infer and scaling");
+                         "' is unknown; there are kernels, threads, allreduce, step, infer and scaling");
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},

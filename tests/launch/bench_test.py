@@ -27,6 +27,14 @@ class Bench(LauncherTest):
                 self.assertGreater(min(row["samples/s"], row["folded"]), 0)
                 self.assertAlmostEqual(row["ratio"], row["folded"] / row["samples/s"], places=6)
 
+    def test_threads_are_measured_on_every_shape(self):
+        shapes = [(row["shape"], row["layout"]) for row in self.rows_of(1, "kernels")]
+        rows = self.rows_of(1, "threads", "--threads", "3")
+        self.assertEqual([(row["shape"], row["layout"]) for row in rows], shapes)
+        for row in rows:
+            self.assertAlmostEqual(row["ratio"], row["threads us"] / row["one thread us"], places=6)
+        self.expect_error(["threads", "0"], "bench", "threads", "--threads", "0", ranks=[1])
+
     def test_what_is_unknown(self):
         self.expect_error(["'inference' is unknown", "infer"], "bench", "inference", ranks=[2])
         self.assertIn("  infer ", self.succeed(1, "bench", "--help").out)
