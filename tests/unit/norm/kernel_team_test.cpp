@@ -58,17 +58,25 @@ class Batch {
             *k = testing::normal_values<Scalar>(static_cast<std::size_t>(channels), 1.0, 0.3, seed++);
     }
 
-    Results<Scalar> run(KernelTeam* team) const {
+    Results<Scalar> nothing() const {
         const auto size = static_cast<std::size_t>(channels_);
-        Results<Scalar> results{std::vector<double>(1 + 2 * size, -1), std::vector<double>(2 * size, -1),
-                                std::vector<Scalar>(x_.size(), -1), std::vector<Scalar>(x_.size(), -1)};
+        return {std::vector<double>(1 + 2 * size, -1), std::vector<double>(2 * size, -1),
+                std::vector<Scalar>(x_.size(), -1), std::vector<Scalar>(x_.size(), -1)};
+    }
+
+    void run(ChannelRange range, KernelTeam* team, Results<Scalar>& results) const {
         const NormalizeCoefficients<Scalar> forward{shift_.data(), scale_.data(), offset_.data()};
-        batch_moments(x_.data(), channels_, shape_, results.moments.data(), team);
-        normalize(x_.data(), results.z.data(), channels_, shape_, forward, activation_, team);
-        gradient_sums(x_.data(), dz_.data(), channels_, shape_, forward, activation_, results.sums.data(),
-                      team);
-        input_gradient(x_.data(), dz_.data(), results.dx.data(), channels_, shape_,
+        batch_moments(x_.data(), channels_, shape_, range, results.moments.data(), team);
+        normalize(x_.data(), results.z.data(), channels_, shape_, range, forward, activation_, team);
+        gradient_sums(x_.data(), dz_.data(), channels_, shape_, range, forward, activation_,
+                      results.sums.data(), team);
+        input_gradient(x_.data(), dz_.data(), results.dx.data(), channels_, shape_, range,
                        {forward, dz_scale_.data(), x_scale_.data(), dx_offset_.data()}, activation_, team);
+    }
+
+    Results<Scalar> run(KernelTeam* team) const {
+        Results<Scalar> results = nothing();
+        run({0, channels_}, team, results);
         return results;
     }
 
@@ -129,6 +137,18 @@ TYPED_TEST(KernelTeams, GiveTheBitsOfOneThread) {
                 EXPECT_TRUE(batch.run(&team) == alone) << name_of(one) << ", once more";
             }
         }
+}
+
+/// As layers do with more channels than a cache holds: each thread has channels of its own, for which it calls all
+/// kernels.
+TYPED_TEST(KernelTeams, RangesOfChannelsOnThreadsOfTheirOwnGiveTheBitsOfOneThread) {
+    ThreadPool pool(4, std::chrono::microseconds(0));
+    const Batch<TypeParam> batch(37, {9, 500, ChannelOrder::first}, Activation::relu);
+    const Results<TypeParam> alone = batch.run(nullptr);
+    Results<TypeParam> together = batch.nothing();
+    auto one = [&](int c) { batch.run({c, c + 1}, nullptr, together); };
+    pool.run(37, ExecutorTask::of(one));
+    EXPECT_TRUE(together == alone);
 }
 
 TYPED_TEST(KernelTeams, LeaveSmallWorkToTheCaller) {
