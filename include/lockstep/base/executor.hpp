@@ -4,6 +4,8 @@
 /// no executor. thread_pool.hpp is an executor of std::threads, openmp_executor.hpp one of OpenMP's.
 #pragma once
 
+#include <lockstep/base/export.hpp>
+
 namespace lockstep {
 
 /// A function of a task's number. Refers to a callable, which outlives it; whoever runs it copies nothing.
@@ -19,7 +21,7 @@ struct ExecutorTask {
     }
 };
 
-class Executor {
+class LOCKSTEP_EXPORT Executor {
   public:
     virtual ~Executor() = default;
 

@@ -2,12 +2,13 @@
 /// no OpenMP.
 #pragma once
 
+#include <lockstep/base/executor.hpp>
+#include <lockstep/base/export.hpp>
+
 #ifndef _OPENMP
 #error \
     "lockstep/base/openmp_executor.hpp: compile with OpenMP (-fopenmp, or target OpenMP::OpenMP_CXX in CMake)"
 #endif
-
-#include <lockstep/base/executor.hpp>
 
 #include <omp.h>
 

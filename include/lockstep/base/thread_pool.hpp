@@ -5,6 +5,7 @@
 #pragma once
 
 #include <lockstep/base/executor.hpp>
+#include <lockstep/base/export.hpp>
 
 #include <algorithm>
 #include <atomic>
