@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace lockstep {
@@ -85,9 +86,9 @@ template <class Value>
 class ArrayArgument {
   public:
     ArrayArgument(Value* data) : data_(data) {}
-    template <class Range>
-    requires(std::constructible_from<std::span<Value>, Range&> && !std::convertible_to<Range, Value*>)
-        ArrayArgument(Range&& range)
+    template <class Range, class = std::enable_if_t<std::constructible_from<std::span<Value>, Range&> &&
+                                                    !std::convertible_to<Range, Value*>>>
+    ArrayArgument(Range&& range)
         : data_(std::span<Value>(range).data()), size_(std::span<Value>(range).size()) {}
 
     Value* data() const { return data_; }
