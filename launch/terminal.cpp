@@ -1,8 +1,9 @@
 #include "terminal.hpp"
 
+#include "job_environment.hpp"
+
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,21 +13,6 @@
 
 namespace lockstep::launch {
 namespace {
-
-constexpr const char* rank_variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
-
-/// Looks at the environment that we were started with: MPI_Init sets these itself in a process that was
-/// started alone.
-bool under_mpirun() {
-    std::ifstream environment("/proc/self/environ");
-    if (!environment)
-        return std::ranges::any_of(rank_variables,
-                                   [](const char* name) { return std::getenv(name) != nullptr; });
-    for (std::string entry; std::getline(environment, entry, '\0');)
-        for (const std::string name : rank_variables)
-            if (entry.starts_with(name + "=")) return true;
-    return false;
-}
 
 /// The device or file behind a process's standard output, such as /dev/pts/3; empty where that is hidden.
 std::string output_of(long process) {
@@ -63,7 +49,7 @@ bool output_is_a_terminal() {
     if (isatty(STDOUT_FILENO) != 1) return false;
     const char* const terminal = std::getenv("TERM");
     if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
-    return !under_mpirun() || mpirun_prints_to_a_terminal();
+    return !announced_rank(initial_environment()) || mpirun_prints_to_a_terminal();
 }
 
 }  // namespace lockstep::launch
