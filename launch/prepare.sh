@@ -92,6 +92,9 @@ prepare_mpi() {
     mpi_options=()
     if [[ -n ${MPI_CXX_COMPILER:-} ]]; then
         mpi_options=(-DMPI_CXX_COMPILER="$(command -v "$MPI_CXX_COMPILER" || echo "$MPI_CXX_COMPILER")")
+        # mpicxx.mpich goes with mpifort.mpich.
+        name=${MPI_CXX_COMPILER##*/}
+        [[ $name != *.* ]] || mpi_options+=(-DMPI_EXECUTABLE_SUFFIX=".${name#*.}")
     fi
 }
 
