@@ -46,6 +46,16 @@ std::vector<std::string> words_of(int argc, char** argv) {
     return words;
 }
 
+bool asks_for_help(const std::vector<std::string>& words) {
+    return std::ranges::find(words, "--help") != words.end();
+}
+
+/// Whether no work is asked for, only words.
+bool only_informs(const std::vector<std::string>& words) {
+    const std::string& command = words.front();
+    return asks_for_help(words) || command == "help" || command == "version" || command == "--version";
+}
+
 /// Before anything is computed, on all ranks, also where a command sets only some of them to work.
 void settle_instruction_set(const lockstep::Communicator& world) {
     const lockstep::InstructionSetAgreement agreed = lockstep::agree_on_instruction_set(world);
@@ -60,7 +70,7 @@ void run(const std::vector<std::string>& words) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
     // A rank that only prints its help would leave the others waiting for it.
-    const bool help = std::ranges::find(arguments, "--help") != arguments.end();
+    const bool help = asks_for_help(arguments);
     const lockstep::Communicator world(MPI_COMM_WORLD);
     lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
     if (!help) settle_instruction_set(world);
@@ -87,22 +97,26 @@ std::string mpi_library() {
     return text;
 }
 
-void warn_if_alone(const Environment& environment) {
+/// Runs that were meant as one would each go their own way, and share a folder. Help and version tell what to
+/// do about it, so they are not refused.
+void check_alone(const std::vector<std::string>& words) {
     int size = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    if (const auto warning = lone_rank_warning(environment, size, mpi_library()))
-        std::fprintf(stderr, "lockstep: warning: %s\n", warning->c_str());
+    const auto alone = find_lone_rank(initial_environment(), size, mpi_library());
+    if (!alone) return;
+    if (alone->certain && !only_informs(words)) throw lockstep::UsageError(alone->text);
+    std::fprintf(stderr, "lockstep: warning: %s\n", alone->text.c_str());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    const Environment environment = current_environment();
     const lockstep::Session session(argc, argv);
     const FailureReport failure;
     try {
-        warn_if_alone(environment);
-        run(words_of(argc, argv));
+        const std::vector<std::string> words = words_of(argc, argv);
+        check_alone(words);
+        run(words);
         return 0;
     } catch (const std::bad_alloc&) {
         failure.report("out of memory: use fewer replicas on each rank, a smaller batch or a smaller model");

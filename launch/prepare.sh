@@ -1,6 +1,6 @@
-# What quickstart, tests/run and .ci/run share: packages, the number of jobs, headlines. To be sourced by bash.
+# What quickstart, tests/run and .ci/run share: packages, MPI, the number of jobs, headlines. To be sourced by bash.
 
-build_packages=(g++ cmake make openmpi-bin libopenmpi-dev libeigen3-dev libboost-program-options-dev
+build_packages=(g++ cmake make libeigen3-dev libboost-program-options-dev
     nlohmann-json3-dev zlib1g-dev libhdf5-dev libgtest-dev python3)
 # For CI. clang: one version everywhere, others format differently. ccache: time. The rest: tests that are skipped
 # without them.
@@ -50,6 +50,67 @@ install_packages() {
     done
     echo "The packages could not be installed: ${missing[*]}" >&2
     return 1
+}
+
+# Whether programs can be built with an MPI that is here already: MPI_CXX_COMPILER's if that is set, else any, be it of
+# Debian or of a module.
+has_mpi() {
+    local compilers=(mpicxx mpic++ mpiCC mpicc "${CXX:-c++}") compiler
+    [[ -z ${MPI_CXX_COMPILER:-} ]] || compilers=("$MPI_CXX_COMPILER")
+    for compiler in "${compilers[@]}"; do
+        if command -v "$compiler" >/dev/null &&
+            echo '#include <mpi.h>' | "$compiler" -x c++ -E - >/dev/null 2>&1; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# prepare_mpi [mpich|openmpi]: the MPI of that name as Debian has it, or the one that is here; Open MPI is installed if
+# there is none. Sets mpi_options for CMake. To be called after the compiler has been installed.
+prepare_mpi() {
+    local name=${1:-}
+    [[ -z $name ]] || export MPI_CXX_COMPILER=mpicxx.$name
+    if ! has_mpi; then
+        if [[ $name == openmpi && -n $(command -v mpirun) ]]; then
+            # Debian would prefer it to the MPI that mpirun and mpicxx stand for now, behind everybody's back.
+            echo "Open MPI is not here. To have it beside the other MPI: apt-get install openmpi-bin libopenmpi-dev" >&2
+            return 1
+        fi
+        case $name in
+            mpich) install_packages mpich libmpich-dev || return 1 ;;
+            openmpi | "")
+                if [[ -z $name && -n ${MPI_CXX_COMPILER:-} ]]; then
+                    echo "MPI_CXX_COMPILER is $MPI_CXX_COMPILER, which is not here or finds no mpi.h" >&2
+                    return 1
+                fi
+                install_packages openmpi-bin libopenmpi-dev || return 1 ;;
+            *) echo "Unknown MPI '$name': choose mpich or openmpi, or set MPI_CXX_COMPILER" >&2; return 1 ;;
+        esac
+        has_mpi || echo "There is no MPI that CMake will find" >&2
+    fi
+    mpi_options=()
+    if [[ -n ${MPI_CXX_COMPILER:-} ]]; then
+        mpi_options=(-DMPI_CXX_COMPILER="$(command -v "$MPI_CXX_COMPILER" || echo "$MPI_CXX_COMPILER")")
+        # mpicxx.mpich goes with mpifort.mpich.
+        name=${MPI_CXX_COMPILER##*/}
+        [[ $name != *.* ]] || mpi_options+=(-DMPI_EXECUTABLE_SUFFIX=".${name#*.}")
+    fi
+}
+
+# configure PRESET FOLDER OPTION...: with the MPI that has been prepared. CMake keeps the first MPI that it has found in a
+# folder whatever it is told later, so another one starts it anew.
+configure() {
+    local preset=$1 folder=$2 kept=
+    shift 2
+    if [[ ${#mpi_options[@]} -gt 0 && -f $folder/CMakeCache.txt ]]; then
+        kept=$(sed -n 's/^MPI_CXX_COMPILER:[A-Z]*=//p' "$folder/CMakeCache.txt")
+        if [[ -n $kept && $kept != "${mpi_options[0]#*=}" ]]; then
+            echo "$folder was built with $kept: starting anew"
+            rm -rf "$folder/CMakeCache.txt" "$folder/CMakeFiles"
+        fi
+    fi
+    cmake --preset "$preset" -B "$folder" "${mpi_options[@]}" "$@"
 }
 
 # Compilers at a time: one for each core, as far as each can have 2 GB of memory.

@@ -1,8 +1,9 @@
 #include "terminal.hpp"
 
+#include "job_environment.hpp"
+
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -12,21 +13,6 @@
 
 namespace lockstep::launch {
 namespace {
-
-constexpr const char* rank_variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
-
-/// Looks at the environment that we were started with: MPI_Init sets these itself in a process that was
-/// started alone.
-bool under_mpirun() {
-    std::ifstream environment("/proc/self/environ");
-    if (!environment)
-        return std::ranges::any_of(rank_variables,
-                                   [](const char* name) { return std::getenv(name) != nullptr; });
-    for (std::string entry; std::getline(environment, entry, '\0');)
-        for (const std::string name : rank_variables)
-            if (entry.starts_with(name + "=")) return true;
-    return false;
-}
 
 /// The device or file behind a process's standard output, such as /dev/pts/3; empty where that is hidden.
 std::string output_of(long process) {
@@ -47,23 +33,37 @@ bool is_terminal_device(std::string_view path) {
     return path.starts_with("/dev/pts/") || path.starts_with("/dev/tty") || path == "/dev/console";
 }
 
-/// Where mpirun prints: the nearest ancestor whose output is not the pseudo-terminal made for us is mpirun.
-bool mpirun_prints_to_a_terminal() {
+/// MPICH's mpirun starts its ranks through one, or several in a row.
+bool is_proxy(long process) {
+    std::ifstream name("/proc/" + std::to_string(process) + "/comm");
+    std::string text;
+    return std::getline(name, text) && text.starts_with("hydra_");
+}
+
+/// The nearest ancestor whose output is not the one that was made for us: mpirun, or a proxy of it. 0 if there
+/// is none.
+long maker_of_our_output() {
     const std::string ours = output_of(getpid());
-    for (long process = getppid(); process > 1; process = parent_of(process)) {
-        const std::string theirs = output_of(process);
-        if (theirs != ours) return is_terminal_device(theirs);
-    }
-    return false;
+    long process = getppid();
+    while (process > 1 && output_of(process) == ours) process = parent_of(process);
+    return process > 1 ? process : 0;
+}
+
+bool mpirun_prints_to_a_terminal() {
+    long process = maker_of_our_output();
+    // Pipes are what proxies make for us; otherwise one leads to another program, such as `tee`.
+    if (!is_proxy(process) && isatty(STDOUT_FILENO) != 1) return false;
+    while (is_proxy(process)) process = parent_of(process);
+    return is_terminal_device(output_of(process));
 }
 
 }  // namespace
 
 bool output_is_a_terminal() {
-    if (isatty(STDOUT_FILENO) != 1) return false;
     const char* const terminal = std::getenv("TERM");
     if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
-    return !under_mpirun() || mpirun_prints_to_a_terminal();
+    if (announced_rank(initial_environment())) return mpirun_prints_to_a_terminal();
+    return isatty(STDOUT_FILENO) == 1;
 }
 
 }  // namespace lockstep::launch

@@ -1,7 +1,7 @@
 """What the tests of the executable share: starting it under mpirun with a watchdog, and small data to feed it.
 
-The environment says what to test: LOCKSTEP_LAUNCHER is the executable, LOCKSTEP_TEST_RANKS the numbers of ranks
-("1 2 3"), LOCKSTEP_TIME_FACTOR how much slower than a release build it is.
+The environment says what to test: LOCKSTEP_LAUNCHER is the executable, beside which lies the mpirun of its MPI,
+LOCKSTEP_TEST_RANKS the numbers of ranks ("1 2 3"), LOCKSTEP_TIME_FACTOR how much slower than a release build it is.
 """
 import json
 import os
@@ -15,11 +15,13 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCHER = os.environ.get("LOCKSTEP_LAUNCHER", str(ROOT / "build" / "lockstep"))
-MPIRUN = str(ROOT / "tests" / "support" / "mpirun")
+MPIRUN = str(pathlib.Path(LAUNCHER).with_name("mpirun"))
 RANKS = [int(n) for n in os.environ.get("LOCKSTEP_TEST_RANKS", "2").split()]
 TIME_FACTOR = float(os.environ.get("LOCKSTEP_TIME_FACTOR", "1"))
 WATCHDOG_SECONDS = int(30 * TIME_FACTOR)
 ANY_DIGITS = ["--train-samples", "96", "--test-samples", "40", "--batch-size", "8"]
+# How Open MPI and what is built on PMIx, MPICH and what speaks its protocol tell a process its rank.
+RANK_VARIABLES = (b"OMPI_COMM_WORLD_RANK", b"PMIX_RANK", b"PMI_RANK")
 SMALL_MODEL = ["--model", "batchnorm, linear 12, relu, batchnorm, linear 10"]
 QUICK = ANY_DIGITS + SMALL_MODEL + ["--epochs", "1"]
 
@@ -85,8 +87,9 @@ def rank_processes(process):
             continue
         if os.path.realpath(LAUNCHER) == program and process.pid in ancestors:
             for word in words:
-                if word.startswith(b"OMPI_COMM_WORLD_RANK="):
-                    ranks[int(word.split(b"=")[1])] = int(entry.name)
+                name, _, value = word.partition(b"=")
+                if name in RANK_VARIABLES:
+                    ranks[int(value)] = int(entry.name)
     return ranks
 
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 import unittest
 
-from launcher import (LAUNCHER, QUICK, RANKS, SMALL_MODEL, LauncherTest, command_line, finish,
+from launcher import (LAUNCHER, MPIRUN, QUICK, RANKS, SMALL_MODEL, LauncherTest, command_line, finish,
                       rank_processes, read_metrics, read_safetensors, start, wait_for)
 
 RECIPE = ["--train-samples", "203", "--test-samples", "101", "--batch-size", "4", "--replicas", "6", "--bn", "group:2",
@@ -184,6 +184,8 @@ class ProgressBar(LauncherTest):
     def test_is_there_on_a_terminal(self):
         for ranks in RANKS:
             self.assertIn("step ", self.output_on_a_terminal(command_line(ranks, *self.OPTIONS), "xterm"))
+        piped = [MPIRUN, "-n", "1", "sh", "-c", f"{LAUNCHER} \"$@\" | cat", "sh", *self.OPTIONS]
+        self.assertNotIn("step ", self.output_on_a_terminal(piped, "xterm"))
         alone = [LAUNCHER, *self.OPTIONS]
         self.assertIn("step ", self.output_on_a_terminal(alone, "xterm"))
         self.assertNotIn("step ", self.output_on_a_terminal(alone, "dumb"))

@@ -2,9 +2,18 @@
 #   lockstep_add_unit_test(unit_base random_test.cpp shape_test.cpp)
 #   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...]
 #                        [RELEASE_ONLY] [EACH_INSTRUCTION_SET])
+#
+# `tests/run --brief` builds the target lockstep_brief_tests and runs what has the label brief, to try another MPI
+# library: lockstep_brief is ON in folders whose tests belong to it.
 include(GoogleTest)
 
-set(lockstep_mpirun ${PROJECT_SOURCE_DIR}/tests/support/mpirun)
+add_custom_target(lockstep_brief_tests)
+set(lockstep_brief OFF)
+set(lockstep_brief_ranks 2 3)
+
+# Scripts that run programs on several ranks find mpirun through their environment; all other tests call
+# ${lockstep_mpirun} (cmake/LockstepMpirun.cmake).
+set(lockstep_mpirun_environment LOCKSTEP_MPIRUN=${lockstep_mpirun_program})
 # The sanitizers slow a program down by a small factor; so do the time-outs stretch.
 if(LOCKSTEP_SANITIZE)
   set(lockstep_time_factor 4)
@@ -60,11 +69,18 @@ function(lockstep_add_mpi_test name)
 
   math(EXPR watchdog "${test_SECONDS} * ${lockstep_time_factor}")
   math(EXPR last_resort "${watchdog} + 30")  # ctest's own time-out would leave ranks behind
+  if(lockstep_brief)
+    add_dependencies(lockstep_brief_tests ${name})
+  endif()
   foreach(ranks IN LISTS test_RANKS)
+    set(labels mpi ranks_${ranks})
+    if(lockstep_brief AND ranks IN_LIST lockstep_brief_ranks)
+      list(APPEND labels brief)
+    endif()
     add_test(NAME ${name}.ranks_${ranks}
       COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n ${ranks} $<TARGET_FILE:${name}> ${test_ARGUMENTS})
     set_tests_properties(${name}.ranks_${ranks} PROPERTIES
-      TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "mpi;ranks_${ranks}")
+      TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "${labels}")
   endforeach()
   if(test_EACH_INSTRUCTION_SET)
     foreach(set portable avx2 avx512)

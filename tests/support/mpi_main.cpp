@@ -1,5 +1,6 @@
-// The main() of every MPI test: runs GoogleTest alike on all ranks and makes them agree on each result, so
-// that a test that fails on one rank fails, and fails on all of them.
+// The main() of every MPI test: makes sure that there are as many ranks as were asked for, runs GoogleTest
+// alike on all of them and makes them agree on each result, so that a test that fails on one rank fails, and
+// fails on all of them.
 #include <lockstep/base/error.hpp>
 #include <lockstep/simd/instruction_set.hpp>
 
@@ -7,6 +8,7 @@
 #include <mpi.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -18,6 +20,18 @@ int rank_in(MPI_Comm communicator) {
     int rank = 0;
     MPI_Comm_rank(communicator, &rank);
     return rank;
+}
+
+/// Whether MPI has joined as many ranks as tests/support/mpirun was asked for. Under the mpirun of another MPI
+/// library each process is alone, and tests on several ranks would pass without having exchanged anything.
+bool has_expected_ranks() {
+    const char* const expected = std::getenv("LOCKSTEP_EXPECTED_RANKS");
+    int size = 0;
+    MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (expected == nullptr || std::to_string(size) == expected) return true;
+    std::printf("%d rank(s) where %s were asked for: mpirun and this program belong to two MPI libraries\n",
+                size, expected);
+    return false;
 }
 
 /// Says on which rank a check failed. GoogleTest's own printer speaks on rank 0 only, so the other ranks
@@ -98,6 +112,10 @@ int main(int argc, char** argv) {
     int provided = 0;
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     testing::InitGoogleTest(&argc, argv);
+    if (!has_expected_ranks()) {
+        MPI_Finalize();
+        return 1;
+    }
     if (!has_forced_instruction_set()) {
         MPI_Finalize();
         return skipped;
