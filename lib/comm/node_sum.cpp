@@ -134,19 +134,15 @@ bool NodeSum<Scalar>::add_next_chunk() {
 
 template <class Scalar>
 void NodeSum<Scalar>::add_chunk(Index begin, Index end) {
-    for (int i = 0; i < top_.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(top_.slot(i));
-        stack_[top] = operands_[static_cast<std::size_t>(i)] + begin;
-        for (int merges = top_.merges_after(i); merges > 0; --merges, --top) {
-            const bool root = i + 1 == top_.nodes() && merges == 1;
+    top_.fold(
+        stack_.data(), [&](int i) { return operands_[static_cast<std::size_t>(i)] + begin; },
+        [&](const Scalar* left, const Scalar* right, FoldPlace place) {
             Scalar* const into =
-                root ? result_ + begin
-                     : partial_sums_.data() + static_cast<Index>(top - 1) * chunk_values<Scalar>;
-            const Scalar *const left = stack_[top - 1], *const right = stack_[top];
+                place.root ? result_ + begin
+                           : partial_sums_.data() + static_cast<Index>(place.slot) * chunk_values<Scalar>;
             elementwise<Scalar>().add(into, left, right, end - begin);
-            stack_[top - 1] = into;
-        }
-    }
+            return into;
+        });
     if (top_.nodes() == 1) std::copy(stack_[0], stack_[0] + (end - begin), result_ + begin);
 }
 

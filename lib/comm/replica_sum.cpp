@@ -188,17 +188,14 @@ template <class Scalar>
 void ReplicaSum<Scalar>::finish_tree() {
     const Slice mine = slice(communicator_.rank());
     Scalar* const result = cover_[0] + mine.begin;
-    for (int i = 0; i < top_.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(top_.slot(i));
-        stack_[top] = operands_[static_cast<std::size_t>(i)];
-        for (int merges = top_.merges_after(i); merges > 0; --merges, --top) {
+    top_.fold(
+        stack_.data(), [this](int i) { return operands_[static_cast<std::size_t>(i)]; },
+        [&](Scalar* left, const Scalar* right, FoldPlace place) {
             // The last sum of all goes where the result is wanted; nothing there is needed any more.
-            const bool root = i + 1 == top_.nodes() && merges == 1;
-            Scalar* const into = root ? result : stack_[top - 1];
-            elementwise<Scalar>().add(into, stack_[top - 1], stack_[top], mine.size());
-            stack_[top - 1] = into;
-        }
-    }
+            Scalar* const into = place.root ? result : left;
+            elementwise<Scalar>().add(into, left, right, mine.size());
+            return into;
+        });
 }
 
 template <class Scalar>

@@ -133,8 +133,7 @@ TreeExchange::~TreeExchange() {
 }
 
 void TreeExchange::push(int i) {
-    int top = leaves_.slot(i);
-    for (int merges = leaves_.merges_after(i); merges > 0; --merges, --top) merge_(slot(top - 1), slot(top));
+    leaves_.push(i, [this](int left, int right) { merge_(slot(left), slot(right)); });
 }
 
 void TreeExchange::start(const ExchangeLabel& label) {
@@ -269,12 +268,12 @@ void TreeExchange::match(Peer& peer) {
 
 void TreeExchange::finish_stage() {
     Stage& stage = stages_[stage_];
-    for (int i = 0; i < stage.fold.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(stage.fold.slot(i));
-        stack_[top] = stage.operands[static_cast<std::size_t>(i)];
-        for (int merges = stage.fold.merges_after(i); merges > 0; --merges, --top)
-            merge_(stack_[top - 1], stack_[top]);
-    }
+    stage.fold.fold(
+        stack_.data(), [&](int i) { return stage.operands[static_cast<std::size_t>(i)]; },
+        [this](double* left, const double* right, FoldPlace) {
+            merge_(left, right);
+            return left;
+        });
     std::copy_n(stack_.begin(), stage.joined.size(), stage.joined.begin());
     ++stage_;
     stage_sent_ = false;
