@@ -9,15 +9,19 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
 
-struct Communicator::State {
-    State(MPI_Comm duplicate, CommunicatorOptions chosen);
-    ~State();
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
+class TreeExchange;
+
+class CommunicatorState {
+  public:
+    CommunicatorState(MPI_Comm duplicate, CommunicatorOptions chosen);
+    ~CommunicatorState();
+    CommunicatorState(const CommunicatorState&) = delete;
+    CommunicatorState& operator=(const CommunicatorState&) = delete;
 
     /// Remembers the failure and tells the other ranks.
     void announce(const std::string& what);
@@ -65,6 +69,18 @@ struct Communicator::State {
     /// Tells those who ask that this rank waits.
     void answer_questions() const;
 };
+
+/// How the other classes of this floor reach the state behind a handle.
+struct CommunicatorAccess {
+    static CommunicatorState& state(const Communicator& communicator) { return *communicator.state_; }
+    static Communicator make(std::shared_ptr<CommunicatorState> state) {
+        return Communicator(std::move(state));
+    }
+};
+
+inline CommunicatorState& state_of(const Communicator& communicator) {
+    return CommunicatorAccess::state(communicator);
+}
 
 /// Adds the time of its life to a sum.
 class WaitTimer {

@@ -148,13 +148,13 @@ void NodeSum<Scalar>::add_chunk(Index begin, Index end) {
 
 template <class Scalar>
 const Scalar* NodeSum<Scalar>::finish() {
-    communicator_.state_->check_usable();
+    state_of(communicator_).check_usable();
     ready(0);
-    const WaitTimer timer(communicator_.state_->seconds_waited);
+    const WaitTimer timer(state_of(communicator_).seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     const Counter added(counters(0).added);
     while (add_next_chunk() || added.load(std::memory_order_acquire) < given_)
-        if (communicator_.state_->time_is_up(deadline)) fail_on_time();
+        if (state_of(communicator_).time_is_up(deadline)) fail_on_time();
     before_ = given_;
     return result_;
 }
@@ -168,7 +168,7 @@ void NodeSum<Scalar>::fail_on_time() const {
             Counter(theirs.adding).load(std::memory_order_relaxed) != 0)
             missing.push_back(rank);
     }
-    communicator_.state_->fail_on_time("reducing gradients", missing);
+    state_of(communicator_).fail_on_time("reducing gradients", missing);
 }
 
 template class NodeSum<float>;

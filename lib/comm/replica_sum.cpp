@@ -53,7 +53,7 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
       count_(count),
       options_(options),
       top_(map.all(), all_covers(map)) {
-    number_ = communicator_.state_->sums++ % (tags::sums.count / 2);
+    number_ = state_of(communicator_).sums++ % (tags::sums.count / 2);
     check_agreement(communicator_, "a sum over replicas",
                     {{"values", std::to_string(count)},
                      {"bytes of a value", std::to_string(sizeof(Scalar))},
@@ -76,7 +76,7 @@ template <class Scalar>
 ReplicaSum<Scalar>::~ReplicaSum() {
     if (stage_ == Stage::idle || stage_ == Stage::done) return;
     // Given up half way: MPI may still write to our buffers and must keep its communicator.
-    communicator_.state_->failed = true;
+    state_of(communicator_).failed = true;
     keep_for_mpi(std::make_shared<AlignedVector<Scalar>>(std::move(received_)));
     keep_for_mpi(std::make_shared<std::vector<MPI_Request>>(std::move(requests_)));
 }
@@ -140,7 +140,7 @@ void ReplicaSum<Scalar>::start() {
     const int me = communicator_.rank(), ranks = communicator_.size();
     if (stage_ != Stage::idle && stage_ != Stage::done)
         throw UsageError("a replica sum was started again before it had ended");
-    communicator_.state_->check_usable();
+    state_of(communicator_).check_usable();
     requests_.clear();
     request_ranks_.clear();
     if (options_.reduction == Reduction::fast) {
@@ -213,10 +213,10 @@ void ReplicaSum<Scalar>::start_gathering() {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::wait() {
-    const WaitTimer timer(communicator_.state_->seconds_waited);
+    const WaitTimer timer(state_of(communicator_).seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll()) {
-        if (!communicator_.state_->time_is_up(deadline)) continue;
+        if (!state_of(communicator_).time_is_up(deadline)) continue;
         fail_on_time();
     }
 }
@@ -229,7 +229,8 @@ void ReplicaSum<Scalar>::fail_on_time() {
         MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE);
         if (!done && request_ranks_[i] != anybody) missing.push_back(request_ranks_[i]);
     }
-    communicator_.state_->fail_on_time("reducing gradients (part " + std::to_string(number_) + ")", missing);
+    state_of(communicator_)
+        .fail_on_time("reducing gradients (part " + std::to_string(number_) + ")", missing);
 }
 
 template class ReplicaSum<float>;

@@ -125,9 +125,9 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
 TreeExchange::~TreeExchange() {
     if (!under_way_) return;
     // Given up half way (an exception is on its way): later messages can no longer be told apart.
-    auto& queue = communicator_.state_->in_flight;
+    auto& queue = state_of(communicator_).in_flight;
     queue.erase(std::remove(queue.begin(), queue.end(), this), queue.end());
-    communicator_.state_->failed = true;
+    state_of(communicator_).failed = true;
     keep_for_mpi(std::make_shared<AlignedVector<std::byte>>(std::move(message_)));
     keep_for_mpi(std::make_shared<std::vector<Stage>>(std::move(stages_)));
 }
@@ -137,7 +137,7 @@ void TreeExchange::push(int i) {
 }
 
 void TreeExchange::start(const ExchangeLabel& label) {
-    communicator_.state_->check_usable();
+    state_of(communicator_).check_usable();
     if (under_way_)
         throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     if (!crosses_ranks_) {
@@ -151,7 +151,7 @@ void TreeExchange::start(const ExchangeLabel& label) {
     stage_ = 0;
     stage_sent_ = false;
     under_way_ = true;
-    communicator_.state_->in_flight.push_back(this);
+    state_of(communicator_).in_flight.push_back(this);
     if (may_send()) send_stage();
 }
 
@@ -159,7 +159,7 @@ bool TreeExchange::poll() {
     if (!under_way_) return result_ != nullptr;
     // What arrives from a rank belongs to the exchange that was started first: those before this one go
     // first.
-    auto& queue = communicator_.state_->in_flight;
+    auto& queue = state_of(communicator_).in_flight;
     for (std::size_t i = 0; i < queue.size();) {
         TreeExchange* const exchange = queue[i];
         exchange->advance();
@@ -187,7 +187,7 @@ void TreeExchange::advance() {
 bool TreeExchange::may_send() const {
     // Messages with one tag are told apart by their order: exchanges send for a stage in the order of their
     // start.
-    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+    for (const TreeExchange* earlier : state_of(communicator_).in_flight) {
         if (earlier == this) return true;
         const int reached = earlier->stages_[earlier->stage_].number;
         const int wanted = stages_[stage_].number;
@@ -241,7 +241,7 @@ bool TreeExchange::awaits(int rank, int stage_number) const {
 }
 
 bool TreeExchange::is_next_for(const Peer& peer) const {
-    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+    for (const TreeExchange* earlier : state_of(communicator_).in_flight) {
         if (earlier == this) break;
         if (earlier->awaits(peer.rank, peer.stage)) return false;
     }
@@ -298,11 +298,12 @@ ExchangeLabel TreeExchange::label() const {
 void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) const {
     const ExchangeLabel mine = label();
     if (mine == theirs) return;
-    communicator_.state_->fail(communicator_.whoami() + ": ranks disagree: rank " +
-                               std::to_string(communicator_.rank()) + " is at " + mine.to_string() +
-                               "; rank " + std::to_string(peer.rank) + " is at " + theirs.to_string() +
-                               ". All ranks must make the same calls in the same order (layers without a "
-                               "name are told apart by the order of their construction: name them)");
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": ranks disagree: rank " + std::to_string(communicator_.rank()) +
+              " is at " + mine.to_string() + "; rank " + std::to_string(peer.rank) + " is at " +
+              theirs.to_string() +
+              ". All ranks must make the same calls in the same order (layers without a "
+              "name are told apart by the order of their construction: name them)");
 }
 
 void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes) const {
@@ -316,10 +317,10 @@ void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes
     ExchangeLabel theirs;
     std::memcpy(static_cast<void*>(&theirs), unexpected->data(), sizeof theirs);
     check_label(peer, theirs);
-    communicator_.state_->fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
-                               std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
-                               " are due, at " + theirs.to_string() +
-                               ": the ranks have different numbers of replicas");
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
+              std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
+              " are due, at " + theirs.to_string() + ": the ranks have different numbers of replicas");
 }
 
 void TreeExchange::fail_on_time() {
@@ -335,20 +336,20 @@ void TreeExchange::fail_on_time() {
         if (!sent) deaf.push_back(stage.send_to[i]);
     }
     const std::string who =
-        ranks_text(communicator_.state_->those_without_answer(silent.empty() ? deaf : silent));
-    communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
-                               seconds_text(communicator_.timeout_seconds()) + " at " + mine.to_string() +
-                               ": " +
-                               (silent.empty() ? "what was sent is not received by " : "nothing came from ") +
-                               who + ", which has failed, hangs, or took another way");
+        ranks_text(state_of(communicator_).those_without_answer(silent.empty() ? deaf : silent));
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
+              " at " + mine.to_string() + ": " +
+              (silent.empty() ? "what was sent is not received by " : "nothing came from ") + who +
+              ", which has failed, hangs, or took another way");
 }
 
 double* TreeExchange::wait() {
     if (poll()) return result_;
-    const WaitTimer timer(communicator_.state_->seconds_waited);
+    const WaitTimer timer(state_of(communicator_).seconds_waited);
     Deadline deadline(communicator_.timeout_seconds());
     while (!poll())
-        if (communicator_.state_->time_is_up(deadline)) fail_on_time();
+        if (state_of(communicator_).time_is_up(deadline)) fail_on_time();
     return result_;
 }
 

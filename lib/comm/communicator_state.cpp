@@ -1,0 +1,174 @@
+#include "communicator_state.hpp"
+
+#include <lockstep/base/error.hpp>
+#include <lockstep/comm/tags.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+namespace lockstep {
+namespace {
+
+constexpr int notice_tag = tags::notice.first;
+constexpr int notice_bytes = 1024;
+
+}  // namespace
+
+CommunicatorState::CommunicatorState(MPI_Comm duplicate, CommunicatorOptions chosen)
+    : handle(duplicate), options(chosen) {
+    MPI_Comm_set_errhandler(handle, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(handle, &rank);
+    MPI_Comm_size(handle, &size);
+}
+
+CommunicatorState::~CommunicatorState() {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    if (failed)
+        keep_for_mpi(std::make_shared<MPI_Comm>(handle));
+    else if (!finalized)
+        MPI_Comm_free(&handle);
+}
+
+void CommunicatorState::announce(const std::string& what) {
+    // Only the first failure is news: what follows from it would bury it.
+    if (failed) return;
+    failed = true;
+    failure = what;
+    send_notices();
+}
+
+void CommunicatorState::fail(const std::string& what) {
+    announce(what);
+    throw CommunicationError(what);
+}
+
+void CommunicatorState::fail_on_time(const std::string& what, const std::vector<int>& missing) {
+    const std::vector<int> culprits = those_without_answer(missing);
+    fail("rank " + std::to_string(rank) + " of " + std::to_string(size) + ": time-out after " +
+         seconds_text(options.timeout_seconds) + " at " + what + ": " +
+         (culprits.empty() ? std::string("not every rank came; one")
+                           : ranks_text(culprits) + " did not come, which") +
+         " has failed, hangs, or took another way");
+}
+
+void CommunicatorState::check_usable() const {
+    if (failed)
+        throw CommunicationError(
+            "this communicator has failed before" +
+            (failure.empty() ? std::string(": an exchange was given up half way") : " (" + failure + ")"));
+}
+
+bool CommunicatorState::time_is_up(Deadline& deadline) {
+    const bool up = deadline.passed();
+    if (deadline.looked()) {
+        throw_on_notice();
+        answer_questions();
+        // Where others want the core, among them perhaps the rank we wait for, waiting must not cost them a
+        // time slice; where nobody does, this returns at once.
+        std::this_thread::yield();
+    }
+    return up;
+}
+
+bool CommunicatorState::saw_life() {
+    bool any = false;
+    while (receive_empty(tags::heartbeat.first) >= 0) any = true;
+    return any;
+}
+
+void CommunicatorState::send_empty(int to, int tag) const {
+    // Empty, so MPI takes it at once, and nobody waits for those that are not there to receive.
+    MPI_Request request = MPI_REQUEST_NULL;
+    if (MPI_Isend(nullptr, 0, MPI_BYTE, to, tag, handle, &request) == MPI_SUCCESS) MPI_Request_free(&request);
+}
+
+int CommunicatorState::receive_empty(int tag) const {
+    int found = 0;
+    MPI_Status status;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, tag, handle, &found, &status) != MPI_SUCCESS || !found) return -1;
+    MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, tag, handle, MPI_STATUS_IGNORE);
+    return status.MPI_SOURCE;
+}
+
+void CommunicatorState::answer_questions() const {
+    for (int other; (other = receive_empty(tags::question.first)) >= 0;)
+        send_empty(other, tags::answer.first);
+}
+
+std::vector<int> CommunicatorState::those_without_answer(const std::vector<int>& suspects) {
+    std::vector<bool> answered(static_cast<std::size_t>(size));
+    answered[static_cast<std::size_t>(rank)] = true;
+    for (int other = 0; other < size; ++other)
+        if (other != rank) send_empty(other, tags::question.first);
+    const double end = MPI_Wtime() + std::min(1.0, options.timeout_seconds / 2);
+    while (std::ranges::find(answered, false) != answered.end() && MPI_Wtime() < end) {
+        throw_on_notice();
+        answer_questions();
+        for (int other; (other = receive_empty(tags::answer.first)) >= 0;)
+            answered[static_cast<std::size_t>(other)] = true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::vector<int> silent;
+    for (int other = 0; other < size; ++other)
+        if (!answered[static_cast<std::size_t>(other)] &&
+            (suspects.empty() || std::ranges::find(suspects, other) != suspects.end()))
+            silent.push_back(other);
+    return silent.empty() ? suspects : silent;
+}
+
+void CommunicatorState::send_notices() const {
+    // Short enough to be buffered by MPI: nobody here will help it on its way any more.
+    const auto text = std::make_shared<std::string>(failure.substr(0, notice_bytes));
+    keep_for_mpi(text);
+    const auto requests = std::make_shared<std::vector<MPI_Request>>();
+    keep_for_mpi(requests);
+    for (int other = 0; other < size; ++other)
+        if (other != rank)
+            MPI_Isend(text->data(), static_cast<int>(text->size()), MPI_CHAR, other, notice_tag, handle,
+                      &requests->emplace_back(MPI_REQUEST_NULL));
+}
+
+void CommunicatorState::throw_on_notice() {
+    int found = 0;
+    MPI_Status status;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, notice_tag, handle, &found, &status) != MPI_SUCCESS || !found) return;
+    std::string text(notice_bytes, '\0');
+    int length = 0;
+    MPI_Get_count(&status, MPI_CHAR, &length);
+    MPI_Recv(text.data(), notice_bytes, MPI_CHAR, status.MPI_SOURCE, notice_tag, handle, MPI_STATUS_IGNORE);
+    text.resize(static_cast<std::size_t>(length));
+    failed = true;
+    failure = "rank " + std::to_string(rank) + " of " + std::to_string(size) + ": rank " +
+              std::to_string(status.MPI_SOURCE) + " has failed: " + text;
+    throw CommunicationError(failure);
+}
+
+std::string seconds_text(double seconds) {
+    std::ostringstream text;
+    text << seconds << " s";
+    return text.str();
+}
+
+std::string ranks_text(std::vector<int> ranks) {
+    std::ranges::sort(ranks);
+    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+    std::string text = "rank";
+    for (const int rank : ranks) text += (rank == ranks.front() ? " " : ", ") + std::to_string(rank);
+    return text;
+}
+
+void keep_for_mpi(std::shared_ptr<void> memory) {
+    // Not global state that anyone could see: a leak on purpose, which leak checkers can tell from the
+    // others.
+    static std::mutex one_at_a_time;
+    static auto* const kept = new std::vector<std::shared_ptr<void>>;
+    const std::lock_guard lock(one_at_a_time);
+    kept->push_back(std::move(memory));
+}
+
+}  // namespace lockstep
