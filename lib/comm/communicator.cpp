@@ -1,4 +1,6 @@
 #include "communicator_state.hpp"
+#include "duplicate.hpp"
+#include "retirement.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/communicator.hpp>
@@ -11,6 +13,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <mutex>
 #include <numeric>
 #include <thread>
 
@@ -18,7 +21,8 @@ namespace lockstep {
 namespace {
 
 /// Makes MPI return the errors that belong to no valid communicator, for the life of the object, instead of
-/// ending the job. MPI 3 raises them on MPI_COMM_WORLD, MPI 4 on MPI_COMM_SELF.
+/// ending the job. MPI 3 raises them on MPI_COMM_WORLD, MPI 4 on MPI_COMM_SELF. One thread at a time, or a second one
+/// would find and restore what the first has set.
 class ErrorsReturn {
   public:
     ErrorsReturn() {
@@ -37,6 +41,12 @@ class ErrorsReturn {
     ErrorsReturn& operator=(const ErrorsReturn&) = delete;
 
   private:
+    static std::mutex& one_at_a_time() {
+        static std::mutex only;
+        return only;
+    }
+
+    const std::lock_guard<std::mutex> lock_{one_at_a_time()};
     const std::array<MPI_Comm, 2> communicators_{MPI_COMM_WORLD, MPI_COMM_SELF};
     std::array<MPI_Errhandler, 2> before_{};
 };
@@ -63,16 +73,38 @@ void meet(const Communicator& communicator, ExchangeKind kind, std::string_view 
     meet(communicator, kind, what, [](TreeExchange& exchange) { exchange.wait(); });
 }
 
+/// What MPI works on while a gathering is under way: no memory of the caller's, who is gone if it is given up.
+struct Gathering {
+    std::vector<char> mine, all;
+    std::vector<int> counts, offsets;
+};
+
 void gather_bytes(const Communicator& communicator, const void* mine, void* all, std::span<const int> counts,
                   std::string_view what) {
-    std::vector<int> offsets(counts.size());
-    std::exclusive_scan(counts.begin(), counts.end(), offsets.begin(), 0);
+    const auto* const first = static_cast<const char*>(mine);
+    const int own = counts[static_cast<std::size_t>(communicator.rank())];
+    const auto data = std::make_shared<Gathering>();
+    data->mine.assign(first, first + own);
+    data->counts.assign(counts.begin(), counts.end());
+    data->offsets.resize(counts.size());
+    std::exclusive_scan(counts.begin(), counts.end(), data->offsets.begin(), 0);
+    data->all.resize(static_cast<std::size_t>(data->offsets.back() + counts.back()));
     MPI_Request request = MPI_REQUEST_NULL;
-    communicator.check(
-        MPI_Iallgatherv(mine, counts[static_cast<std::size_t>(communicator.rank())], MPI_BYTE, all,
-                        counts.data(), offsets.data(), MPI_BYTE, communicator.handle(), &request),
-        what);
-    communicator.wait(request, what);
+    try {
+        communicator.check(
+            MPI_Iallgatherv(data->mine.data(), own, MPI_BYTE, data->all.data(), data->counts.data(),
+                            data->offsets.data(), MPI_BYTE, communicator.handle(), &request),
+            what);
+        communicator.wait(request, what);
+    } catch (...) {
+        state_of(communicator).keep({{request}, data});
+        throw;
+    }
+    std::ranges::copy(data->all, static_cast<char*>(all));
+}
+
+std::shared_ptr<CommunicatorState> share(MPI_Comm duplicate, CommunicatorOptions options) {
+    return {new CommunicatorState(duplicate, options), retire};
 }
 
 }  // namespace
@@ -83,6 +115,8 @@ Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
     MPI_Finalized(&finalized);
     if (!initialized || finalized)
         throw UsageError("a Communicator needs MPI: call MPI_Init first (and not after MPI_Finalize)");
+    ThreadGuard threads;
+    const Inside inside(threads);
     if (parent == MPI_COMM_NULL) throw UsageError("a Communicator cannot be made from MPI_COMM_NULL");
     int inter = 0;
     if (!is_communicator(parent, inter))
@@ -90,10 +124,8 @@ Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
     if (inter) throw UsageError("a Communicator needs an intra-communicator: merge the two sides first");
     if (!(options.timeout_seconds > 0) || !std::isfinite(options.timeout_seconds))
         throw UsageError("the time-out must be a positive number of seconds");
-    MPI_Comm duplicate = MPI_COMM_NULL;
-    if (MPI_Comm_dup(parent, &duplicate) != MPI_SUCCESS)
-        throw CommunicationError("MPI_Comm_dup failed: is the communicator valid?");
-    state_ = std::make_shared<CommunicatorState>(duplicate, options);
+    visit_retired();
+    state_ = share(duplicate_in_time(parent, options.timeout_seconds), options);
 }
 
 int Communicator::rank() const {
@@ -112,52 +144,61 @@ double Communicator::timeout_seconds() const {
     return state_->options.timeout_seconds;
 }
 std::uint64_t Communicator::next_call() const {
+    const Inside inside(*this);
     return ++state_->calls;
 }
 
 void Communicator::announce_failure(std::string_view why) const {
+    const Inside inside(*this);
     state_->announce(whoami() + ": " + std::string(why));
 }
 
 std::string Communicator::whoami() const {
-    return "rank " + std::to_string(rank()) + " of " + std::to_string(size());
+    return state_->whoami();
 }
 
 Communicator Communicator::split(int color, int key) const {
+    const Inside inside(*this);
     // MPI_Comm_split waits without an end for a rank that does not come: all have come when it is called.
     meet(*this, ExchangeKind::split, "");
     MPI_Comm part = MPI_COMM_NULL;
     check(MPI_Comm_split(handle(), color, key, &part), "splitting a communicator");
-    return CommunicatorAccess::make(std::make_shared<CommunicatorState>(part, state_->options));
+    return CommunicatorAccess::make(share(part, state_->options));
 }
 
 void Communicator::check(int code, std::string_view what) const {
     if (code == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = {};
     int length = 0;
+    const Inside inside(*this);
     MPI_Error_string(code, text, &length);
     state_->fail(whoami() + ": " + std::string(what) + ": " +
                  std::string(text, static_cast<std::size_t>(length)));
 }
 
 void Communicator::wait(MPI_Request& request, std::string_view what) const {
-    const WaitTimer timer(state_->seconds_waited);
-    Deadline deadline(timeout_seconds());
-    for (int done = 0;;) {
-        check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
-        if (done) return;
-        if (!state_->time_is_up(deadline)) continue;
-        state_->fail_on_time(std::string(what), {});
+    const Inside inside(*this);
+    TimedWait wait(*state_);
+    try {
+        for (int done = 0;;) {
+            check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), what);
+            if (done) return;
+            if (wait.time_is_up()) state_->fail_on_time(std::string(what), {});
+        }
+    } catch (...) {
+        // For all that is known here.
+        state_->give_up_collective();
+        throw;
     }
 }
 
 void Communicator::wait_for_all(std::string_view what) const {
-    const WaitTimer timer(state_->seconds_waited);
+    const Inside inside(*this);
+    TimedWait wait(*state_);
     meet(*this, ExchangeKind::gather, what, [&](TreeExchange& exchange) {
-        Deadline deadline(timeout_seconds());
         while (!exchange.poll()) {
-            if (state_->saw_life()) deadline = Deadline(timeout_seconds());
-            if (state_->time_is_up(deadline)) state_->fail_on_time(std::string(what), {});
+            if (state_->saw_life()) wait.start_again();
+            if (wait.time_is_up()) state_->fail_on_time(std::string(what), {});
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
     });
@@ -165,6 +206,7 @@ void Communicator::wait_for_all(std::string_view what) const {
 }
 
 void Communicator::show_life(int first) const {
+    const Inside inside(*this);
     const double now = MPI_Wtime();
     if (now - state_->last_sign_of_life < std::min(1.0, timeout_seconds() / 8)) return;
     state_->last_sign_of_life = now;
@@ -173,11 +215,13 @@ void Communicator::show_life(int first) const {
 
 void Communicator::all_gather(const void* mine, void* all, std::span<const int> counts,
                               std::string_view what) const {
+    const Inside inside(*this);
     meet(*this, ExchangeKind::gather, what);
     gather_bytes(*this, mine, all, counts, what);
 }
 
 std::vector<std::string> Communicator::all_gather(std::string_view text, std::string_view what) const {
+    const Inside inside(*this);
     meet(*this, ExchangeKind::gather, what);
     const auto ranks = static_cast<std::size_t>(size());
     int length = static_cast<int>(text.size());

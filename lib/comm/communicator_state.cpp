@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <mutex>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -25,21 +24,17 @@ CommunicatorState::CommunicatorState(MPI_Comm duplicate, CommunicatorOptions cho
     MPI_Comm_size(handle, &size);
 }
 
-CommunicatorState::~CommunicatorState() {
-    int finalized = 0;
-    MPI_Finalized(&finalized);
-    if (failed)
-        keep_for_mpi(std::make_shared<MPI_Comm>(handle));
-    else if (!finalized)
-        MPI_Comm_free(&handle);
+std::string CommunicatorState::whoami() const {
+    return "rank " + std::to_string(rank) + " of " + std::to_string(size);
 }
 
 void CommunicatorState::announce(const std::string& what) {
     // Only the first failure is news: what follows from it would bury it.
     if (failed) return;
     failed = true;
-    failure = what;
-    send_notices();
+    failure_ = what;
+    notices_are_due_ = true;
+    if (may_call_mpi()) tell_failure();
 }
 
 void CommunicatorState::fail(const std::string& what) {
@@ -49,18 +44,24 @@ void CommunicatorState::fail(const std::string& what) {
 
 void CommunicatorState::fail_on_time(const std::string& what, const std::vector<int>& missing) {
     const std::vector<int> culprits = those_without_answer(missing);
-    fail("rank " + std::to_string(rank) + " of " + std::to_string(size) + ": time-out after " +
-         seconds_text(options.timeout_seconds) + " at " + what + ": " +
+    fail(whoami() + ": time-out after " + seconds_text(options.timeout_seconds) + " at " + what + ": " +
          (culprits.empty() ? std::string("not every rank came; one")
                            : ranks_text(culprits) + " did not come, which") +
          " has failed, hangs, or took another way");
 }
 
+void CommunicatorState::give_up(const std::string& what, Unfinished unfinished) {
+    keep(std::move(unfinished));
+    announce(whoami() + ": " + what + " was given up half way");
+}
+
+bool CommunicatorState::unfinished_is_complete() {
+    remove_done(unfinished_, [](Unfinished& one) { return one.complete(); });
+    return unfinished_.empty();
+}
+
 void CommunicatorState::check_usable() const {
-    if (failed)
-        throw CommunicationError(
-            "this communicator has failed before" +
-            (failure.empty() ? std::string(": an exchange was given up half way") : " (" + failure + ")"));
+    if (failed) throw CommunicationError("this communicator has failed before (" + failure_ + ")");
 }
 
 bool CommunicatorState::time_is_up(Deadline& deadline) {
@@ -121,16 +122,17 @@ std::vector<int> CommunicatorState::those_without_answer(const std::vector<int>&
     return silent.empty() ? suspects : silent;
 }
 
-void CommunicatorState::send_notices() const {
+void CommunicatorState::tell_failure() {
+    if (!notices_are_due_) return;
+    notices_are_due_ = false;
     // Short enough to be buffered by MPI: nobody here will help it on its way any more.
-    const auto text = std::make_shared<std::string>(failure.substr(0, notice_bytes));
-    keep_for_mpi(text);
-    const auto requests = std::make_shared<std::vector<MPI_Request>>();
-    keep_for_mpi(requests);
+    const auto text = std::make_shared<std::string>(failure_.substr(0, notice_bytes));
+    std::vector<MPI_Request> requests;
     for (int other = 0; other < size; ++other)
         if (other != rank)
             MPI_Isend(text->data(), static_cast<int>(text->size()), MPI_CHAR, other, notice_tag, handle,
-                      &requests->emplace_back(MPI_REQUEST_NULL));
+                      &requests.emplace_back(MPI_REQUEST_NULL));
+    keep({std::move(requests), text});
 }
 
 void CommunicatorState::throw_on_notice() {
@@ -143,9 +145,8 @@ void CommunicatorState::throw_on_notice() {
     MPI_Recv(text.data(), notice_bytes, MPI_CHAR, status.MPI_SOURCE, notice_tag, handle, MPI_STATUS_IGNORE);
     text.resize(static_cast<std::size_t>(length));
     failed = true;
-    failure = "rank " + std::to_string(rank) + " of " + std::to_string(size) + ": rank " +
-              std::to_string(status.MPI_SOURCE) + " has failed: " + text;
-    throw CommunicationError(failure);
+    failure_ = whoami() + ": rank " + std::to_string(status.MPI_SOURCE) + " has failed: " + text;
+    throw CommunicationError(failure_);
 }
 
 std::string seconds_text(double seconds) {
@@ -162,13 +163,15 @@ std::string ranks_text(std::vector<int> ranks) {
     return text;
 }
 
-void keep_for_mpi(std::shared_ptr<void> memory) {
-    // Not global state that anyone could see: a leak on purpose, which leak checkers can tell from the
-    // others.
-    static std::mutex one_at_a_time;
-    static auto* const kept = new std::vector<std::shared_ptr<void>>;
-    const std::lock_guard lock(one_at_a_time);
-    kept->push_back(std::move(memory));
+Inside::Inside(CommunicatorState& state, int) : threads_(state.threads) {
+    while ((entered_ = threads_.try_enter()) == ThreadGuard::Entered::no)
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+}
+
+ThreadGuard& Inside::after_finalize(const CommunicatorState& state) {
+    throw UsageError(
+        state.whoami() +
+        ": MPI has been finalized, and nothing can be exchanged any more: do so before MPI_Finalize");
 }
 
 }  // namespace lockstep

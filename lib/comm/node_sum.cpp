@@ -2,7 +2,6 @@
 #include "communicator_state.hpp"
 
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/node_sum.hpp>
 
 #include <algorithm>
@@ -148,13 +147,13 @@ void NodeSum<Scalar>::add_chunk(Index begin, Index end) {
 
 template <class Scalar>
 const Scalar* NodeSum<Scalar>::finish() {
+    const Inside inside(communicator_);
     state_of(communicator_).check_usable();
     ready(0);
-    const WaitTimer timer(state_of(communicator_).seconds_waited);
-    Deadline deadline(communicator_.timeout_seconds());
+    TimedWait wait(state_of(communicator_));
     const Counter added(counters(0).added);
     while (add_next_chunk() || added.load(std::memory_order_acquire) < given_)
-        if (state_of(communicator_).time_is_up(deadline)) fail_on_time();
+        if (wait.time_is_up()) fail_on_time();
     before_ = given_;
     return result_;
 }

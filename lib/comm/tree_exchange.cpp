@@ -123,13 +123,20 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
 }
 
 TreeExchange::~TreeExchange() {
+    if (!crosses_ranks_) return;
+    CommunicatorState& state = state_of(communicator_);
+    const Inside inside = Inside::sooner_or_later(state);
     if (!under_way_) return;
-    // Given up half way (an exception is on its way): later messages can no longer be told apart.
-    auto& queue = state_of(communicator_).in_flight;
-    queue.erase(std::remove(queue.begin(), queue.end(), this), queue.end());
-    state_of(communicator_).failed = true;
-    keep_for_mpi(std::make_shared<AlignedVector<std::byte>>(std::move(message_)));
-    keep_for_mpi(std::make_shared<std::vector<Stage>>(std::move(stages_)));
+    std::erase(state.in_flight, this);
+    std::vector<MPI_Request> requests;
+    for (const Stage& stage : stages_) {
+        requests.insert(requests.end(), stage.sends.begin(), stage.sends.end());
+        for (const Peer& peer : stage.peers) requests.push_back(peer.request);
+    }
+    const std::string what = label().to_string();
+    const auto memory = std::make_shared<std::pair<AlignedVector<std::byte>, std::vector<Stage>>>(
+        std::move(message_), std::move(stages_));
+    state.give_up(what, {std::move(requests), memory});
 }
 
 void TreeExchange::push(int i) {
@@ -137,13 +144,14 @@ void TreeExchange::push(int i) {
 }
 
 void TreeExchange::start(const ExchangeLabel& label) {
-    state_of(communicator_).check_usable();
-    if (under_way_)
-        throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     if (!crosses_ranks_) {
         result_ = slot(0);
         return;
     }
+    const Inside inside(communicator_);
+    state_of(communicator_).check_usable();
+    if (under_way_)
+        throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     result_ = nullptr;
     std::memcpy(message_.data(), &label, sizeof label);
     for (Stage& stage : stages_)
@@ -156,6 +164,12 @@ void TreeExchange::start(const ExchangeLabel& label) {
 }
 
 bool TreeExchange::poll() {
+    if (!crosses_ranks_) return result_ != nullptr;
+    const Inside inside(communicator_);
+    return drive();
+}
+
+bool TreeExchange::drive() {
     if (!under_way_) return result_ != nullptr;
     // What arrives from a rank belongs to the exchange that was started first: those before this one go
     // first.
@@ -306,21 +320,23 @@ void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) co
               "name are told apart by the order of their construction: name them)");
 }
 
-void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes) const {
-    const auto unexpected = std::make_shared<AlignedVector<std::byte>>(
-        static_cast<std::size_t>(std::max(bytes, int{sizeof(ExchangeLabel)})));
-    keep_for_mpi(unexpected);
-    MPI_Request request = MPI_REQUEST_NULL;
-    communicator_.check(MPI_Imrecv(unexpected->data(), bytes, MPI_BYTE, &message, &request),
+void TreeExchange::fail_on_size(Peer& peer, MPI_Message message, int bytes) {
+    const std::size_t due = peer.message.size();
+    peer.message.resize(std::max(static_cast<std::size_t>(bytes), sizeof(ExchangeLabel)));
+    communicator_.check(MPI_Imrecv(peer.message.data(), bytes, MPI_BYTE, &message, &peer.request),
                         "receiving statistics");
-    communicator_.wait(request, "receiving statistics");
+    TimedWait wait(state_of(communicator_));
+    for (int done = 0; !done;) {
+        communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
+        if (!done && wait.time_is_up()) fail_on_time();
+    }
     ExchangeLabel theirs;
-    std::memcpy(static_cast<void*>(&theirs), unexpected->data(), sizeof theirs);
+    std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
     check_label(peer, theirs);
     state_of(communicator_)
         .fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
-              std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
-              " are due, at " + theirs.to_string() + ": the ranks have different numbers of replicas");
+              std::to_string(bytes) + " bytes where " + std::to_string(due) + " are due, at " +
+              theirs.to_string() + ": the ranks have different numbers of replicas");
 }
 
 void TreeExchange::fail_on_time() {
@@ -345,11 +361,12 @@ void TreeExchange::fail_on_time() {
 }
 
 double* TreeExchange::wait() {
-    if (poll()) return result_;
-    const WaitTimer timer(state_of(communicator_).seconds_waited);
-    Deadline deadline(communicator_.timeout_seconds());
-    while (!poll())
-        if (state_of(communicator_).time_is_up(deadline)) fail_on_time();
+    if (!crosses_ranks_) return result_;
+    const Inside inside(communicator_);
+    if (drive()) return result_;
+    TimedWait wait(state_of(communicator_));
+    while (!drive())
+        if (wait.time_is_up()) fail_on_time();
     return result_;
 }
 
