@@ -53,6 +53,7 @@ void CommunicatorState::fail_on_time(const std::string& what, const std::vector<
 void CommunicatorState::give_up(const std::string& what, Unfinished unfinished) {
     keep(std::move(unfinished));
     announce(whoami() + ": " + what + " was given up half way");
+    if (may_call_mpi()) unfinished_is_complete();  // cancels what can be
 }
 
 bool CommunicatorState::unfinished_is_complete() {

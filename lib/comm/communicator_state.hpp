@@ -2,6 +2,7 @@
 #pragma once
 
 #include "finalize_watch.hpp"
+#include "retirement.hpp"
 #include "thread_guard.hpp"
 #include "unfinished.hpp"
 
@@ -68,7 +69,7 @@ class CommunicatorState {
     int rank = 0;
     int size = 1;
     ThreadGuard threads;
-    FinalizeWatch mpi;
+    FinalizeWatch mpi{finish_retired};
     /// Exchanges under way, in the order in which they were started. All use one tag, and MPI keeps the order
     /// of messages with one tag: so what arrives next from a rank belongs to the first of these that awaits
     /// it.

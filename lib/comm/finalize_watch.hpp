@@ -1,4 +1,5 @@
-/// Whether MPI has been finalized, without asking: with some libraries MPI_Finalized costs as much as the rest of a check.
+/// Whether MPI has been finalized, without asking: with some libraries MPI_Finalized costs as much as the rest of a
+/// check. And what is to be done just before.
 #pragma once
 
 #include <mpi.h>
@@ -7,15 +8,17 @@
 
 namespace lockstep {
 
-/// Made and destroyed while MPI may be called, or destroyed after MPI_Finalize.
+/// Made while MPI may be called; destroyed then, or after MPI_Finalize.
 class FinalizeWatch {
   public:
-    FinalizeWatch() {
+    /// `before` is called when MPI_Finalize begins, and may still call MPI.
+    explicit FinalizeWatch(void (*before)()) : before_(before) {
         MPI_Comm_create_keyval(MPI_COMM_NULL_COPY_FN, &on_delete, &key_, nullptr);
-        MPI_Comm_set_attr(MPI_COMM_SELF, key_, &finalized_);
+        MPI_Comm_set_attr(MPI_COMM_SELF, key_, this);
     }
     ~FinalizeWatch() {
         if (finalized()) return;
+        before_ = nullptr;
         MPI_Comm_delete_attr(MPI_COMM_SELF, key_);
         MPI_Comm_free_keyval(&key_);
     }
@@ -25,12 +28,16 @@ class FinalizeWatch {
     bool finalized() const { return finalized_.load(std::memory_order_relaxed); }
 
   private:
-    /// The first thing that MPI_Finalize does, as the standard has it, is to free MPI_COMM_SELF's attributes.
+    /// The first thing that MPI_Finalize does, by the standard, is to delete the attributes of MPI_COMM_SELF.
     static int on_delete(MPI_Comm, int, void* value, void*) {
-        static_cast<std::atomic<bool>*>(value)->store(true, std::memory_order_relaxed);
+        auto& watch = *static_cast<FinalizeWatch*>(value);
+        if (watch.before_ == nullptr) return MPI_SUCCESS;  // no: the watch ends
+        watch.before_();
+        watch.finalized_.store(true, std::memory_order_relaxed);
         return MPI_SUCCESS;
     }
 
+    void (*before_)();
     std::atomic<bool> finalized_{false};
     int key_ = MPI_KEYVAL_INVALID;
 };

@@ -1,10 +1,13 @@
 #include "retirement.hpp"
 
+#include "communicator_state.hpp"
+
+#include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/tags.hpp>
 
-#include <array>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,52 +21,55 @@ class Retired {
   public:
     explicit Retired(std::unique_ptr<CommunicatorState> state) : state_(std::move(state)) {}
 
-    /// Whether there is nothing left to do for it.
+    /// Whether there is nothing left to do.
     bool settle() {
-        if (state_->mpi.finalized()) return true;  // no memory is MPI's any more
+        if (freed_ || state_->mpi.finalized()) return true;
         if (!state_->may_call_mpi()) return false;
         const auto entered = state_->threads.try_enter();
         if (entered == ThreadGuard::Entered::no) return false;
-        const bool settled = free_if_safe();
+        if (may_be_freed()) {
+            MPI_Comm_free(&state_->handle);
+            freed_ = true;
+        }
         if (entered == ThreadGuard::Entered::first) state_->threads.leave();
-        return settled;
+        return freed_;
     }
 
   private:
-    bool free_if_safe() {
-        if (has_failed()) {
-            say_farewell();
-            receive_all();
-            if (!all_have_ended_ || farewells_ + 1 < state_->size || !state_->unfinished_is_complete())
-                return false;
-        }
-        MPI_Comm_free(&state_->handle);
-        return true;
+    bool may_be_freed() {
+        if (state_->size == 1) return true;
+        if (!has_voted_) vote();
+        receive_all();
+        if (a_collective_was_given_up_ || !vote_is_over()) return false;
+        if (!some_rank_failed_) return true;
+        say_farewell();
+        return farewells_ + 1 == state_->size && state_->unfinished_is_complete();
     }
 
-    /// Also if this rank has not heard of it before.
-    bool has_failed() const {
-        if (state_->failed || state_->size == 1) return state_->failed;
-        constexpr std::array tags{tags::notice.first, farewell_tag, farewell_to_collective_tag};
-        // A probe that finds nothing lets MPI fetch what has arrived: the next one finds it.
-        for (int look = 0; look < 2; ++look)
-            for (const int tag : tags) {
-                int found = 0;
-                MPI_Iprobe(MPI_ANY_SOURCE, tag, state_->handle, &found, MPI_STATUS_IGNORE);
-                if (found) return true;
-            }
-        return false;
+    void vote() {
+        has_voted_ = true;
+        a_collective_was_given_up_ = state_->unfinished_collective;
+        if (state_->failed) {
+            state_->tell_failure();
+            say_farewell();
+        }
+        i_failed_ = state_->failed ? 1 : 0;
+        if (!a_collective_was_given_up_)
+            MPI_Iallreduce(&i_failed_, &some_rank_failed_, 1, MPI_INT, MPI_MAX, state_->handle, &vote_);
+    }
+
+    bool vote_is_over() {
+        int over = 0;
+        return MPI_Test(&vote_, &over, MPI_STATUS_IGNORE) == MPI_SUCCESS && over != 0;
     }
 
     void say_farewell() {
         if (said_farewell_) return;
         said_farewell_ = true;
-        state_->failed = true;
-        state_->tell_failure();
-        all_have_ended_ = !state_->unfinished_collective;
         for (int other = 0; other < state_->size; ++other)
             if (other != state_->rank)
-                state_->send_empty(other, all_have_ended_ ? farewell_tag : farewell_to_collective_tag);
+                state_->send_empty(other,
+                                   a_collective_was_given_up_ ? farewell_to_collective_tag : farewell_tag);
     }
 
     void receive_all() {
@@ -75,10 +81,9 @@ class Retired {
                     MPI_SUCCESS ||
                 !found)
                 return;
-            if (status.MPI_TAG == farewell_tag || status.MPI_TAG == farewell_to_collective_tag) {
-                ++farewells_;
-                if (status.MPI_TAG == farewell_to_collective_tag) all_have_ended_ = false;
-            }
+            const bool collective = status.MPI_TAG == farewell_to_collective_tag;
+            if (collective) a_collective_was_given_up_ = true;
+            if (collective || status.MPI_TAG == farewell_tag) ++farewells_;
             int bytes = 0;
             MPI_Get_count(&status, MPI_BYTE, &bytes);
             const auto nobody_reads = std::make_shared<std::vector<char>>(static_cast<std::size_t>(bytes));
@@ -89,25 +94,31 @@ class Retired {
     }
 
     std::unique_ptr<CommunicatorState> state_;
+    bool freed_ = false;
+    bool has_voted_ = false;
+    MPI_Request vote_ = MPI_REQUEST_NULL;
+    int i_failed_ = 0;
+    int some_rank_failed_ = 0;
     bool said_farewell_ = false;
-    int farewells_ = 0;           // of others
-    bool all_have_ended_ = true;  // no rank, as far as is known, has given up a collective operation
-};
-
-struct Yard {
-    std::mutex one_at_a_time;
-    std::vector<Retired> communicators;
-    std::vector<Unfinished> others;
+    int farewells_ = 0;  // of others
+    bool a_collective_was_given_up_ = false;
 };
 
 /// Not global state that anyone could see: what has to outlive its owners, without an end that could come too early.
+struct Yard {
+    std::mutex one_at_a_time;
+    std::vector<std::unique_ptr<Retired>> communicators;
+    std::vector<Unfinished> others;
+    bool finished = false;
+};
+
 Yard& yard() {
     static auto* const only = new Yard;
     return *only;
 }
 
 void settle_communicators(Yard& all) {
-    remove_done(all.communicators, [](Retired& one) { return one.settle(); });
+    remove_done(all.communicators, [](const auto& one) { return one->settle(); });
 }
 
 }  // namespace
@@ -115,7 +126,7 @@ void settle_communicators(Yard& all) {
 void retire(CommunicatorState* state) {
     Yard& all = yard();
     const std::lock_guard lock(all.one_at_a_time);
-    all.communicators.emplace_back(std::unique_ptr<CommunicatorState>(state));
+    all.communicators.push_back(std::make_unique<Retired>(std::unique_ptr<CommunicatorState>(state)));
     settle_communicators(all);
 }
 
@@ -130,6 +141,21 @@ void visit_retired() {
     const std::lock_guard lock(all.one_at_a_time);
     remove_done(all.others, [](Unfinished& one) { return one.complete(); });
     settle_communicators(all);
+}
+
+void finish_retired() {
+    Yard& all = yard();
+    const std::lock_guard lock(all.one_at_a_time);
+    if (all.finished) return;
+    all.finished = true;
+    // What is settled stays until MPI_Finalize has told each state's watch.
+    const auto settle_all = [&] {
+        bool settled = true;
+        for (const auto& one : all.communicators) settled = one->settle() && settled;
+        return settled;
+    };
+    constexpr double a_moment = 1;  // seconds
+    for (Deadline deadline(a_moment); !settle_all() && !deadline.passed();) std::this_thread::yield();
 }
 
 }  // namespace lockstep

@@ -1,24 +1,26 @@
-/// What becomes of a communicator that nobody holds any more.
+/// What becomes of a communicator that nobody holds any more: it is freed once no message can arrive over it.
 ///
-/// One that has not failed is freed: all that was sent over it has been received. After a failure messages may still
-/// be on their way, and MPI gives the numbers of freed communicators to new ones, which would take these messages
-/// for their own. So, after a failure:
-///  1. Each rank that lets go says farewell to every other rank: its last message over this communicator.
-///  2. It throws away what arrives. Messages between two ranks keep their order, so with the farewell of a rank all
-///     that this rank has ever sent is there.
-///  3. With all farewells there, and with its own sends complete, it frees the communicator, and waits for nobody.
-/// A rank that waits for a farewell does so without a thread: it looks whenever a communicator is made or let go.
-/// If one never comes, for that rank has died or let go before anybody failed, the communicator stays to the end of
-/// the program; likewise if a collective operation of MPI was given up, for there is no way to end one. A farewell
-/// says whether that has happened.
+/// MPI gives the numbers of freed communicators to new ones, which would take late messages for their own; and MPICH
+/// has only 2048 of them. So each rank that lets go of a communicator does this, and waits for nobody:
+///  1. It takes part in a vote: has any rank seen a failure? If none has, all that was sent has been received, and
+///     the communicator is freed as soon as the vote is over, for by then all ranks have let go.
+///  2. After a failure messages may be under way. Each rank says farewell to every other: its last message. Messages
+///     between two ranks keep their order, so with the farewell all that the other has ever sent is there, and is
+///     thrown away. With all farewells there, and its own sends complete, a rank frees the communicator.
+/// The vote is a collective operation. A rank that has given up another one, which MPI has no way to end, cannot take
+/// part, and says so in its farewell; then the communicator stays to the end of the program. So it does if a rank has
+/// died, or never lets go.
+///
+/// No thread does this: it goes on whenever a communicator is made or let go, and before MPI_Finalize.
 #pragma once
 
-#include "communicator_state.hpp"
 #include "unfinished.hpp"
 
 namespace lockstep {
 
-/// Takes what the last handle has let go of. Never waits for other ranks.
+class CommunicatorState;
+
+/// Takes what the last handle has let go of.
 void retire(CommunicatorState* state);
 
 /// Keeps what MPI may still use and no communicator of ours owns, until it is complete.
@@ -26,5 +28,8 @@ void keep_until_complete(Unfinished unfinished);
 
 /// Frees what can be freed by now. On a thread that may call MPI.
 void visit_retired();
+
+/// The last visit, as MPI_Finalize begins: waits for a moment, so that a program that ends well leaves nothing behind.
+void finish_retired();
 
 }  // namespace lockstep
