@@ -4,12 +4,11 @@
 
 namespace lockstep {
 
-Deadline::Deadline(double seconds) {
+Deadline::Deadline(Clock::time_point start, double seconds) {
     // Beyond what a clock can count a deadline would lie in the past.
     constexpr double thirty_years = 1e9;
-    end_ = std::chrono::steady_clock::now() +
-           std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-               std::chrono::duration<double>(std::min(seconds, thirty_years)));
+    end_ = start + std::chrono::duration_cast<Clock::duration>(
+                       std::chrono::duration<double>(std::min(seconds, thirty_years)));
 }
 
 }  // namespace lockstep

@@ -2,7 +2,6 @@
 #include "communicator_state.hpp"
 
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/node_sum.hpp>
 
 #include <algorithm>
@@ -134,31 +133,27 @@ bool NodeSum<Scalar>::add_next_chunk() {
 
 template <class Scalar>
 void NodeSum<Scalar>::add_chunk(Index begin, Index end) {
-    for (int i = 0; i < top_.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(top_.slot(i));
-        stack_[top] = operands_[static_cast<std::size_t>(i)] + begin;
-        for (int merges = top_.merges_after(i); merges > 0; --merges, --top) {
-            const bool root = i + 1 == top_.nodes() && merges == 1;
+    top_.fold(
+        stack_.data(), [&](int i) { return operands_[static_cast<std::size_t>(i)] + begin; },
+        [&](const Scalar* left, const Scalar* right, FoldPlace place) {
             Scalar* const into =
-                root ? result_ + begin
-                     : partial_sums_.data() + static_cast<Index>(top - 1) * chunk_values<Scalar>;
-            const Scalar *const left = stack_[top - 1], *const right = stack_[top];
+                place.root ? result_ + begin
+                           : partial_sums_.data() + static_cast<Index>(place.slot) * chunk_values<Scalar>;
             elementwise<Scalar>().add(into, left, right, end - begin);
-            stack_[top - 1] = into;
-        }
-    }
+            return into;
+        });
     if (top_.nodes() == 1) std::copy(stack_[0], stack_[0] + (end - begin), result_ + begin);
 }
 
 template <class Scalar>
 const Scalar* NodeSum<Scalar>::finish() {
-    communicator_.state_->check_usable();
+    const Inside inside(communicator_);
+    state_of(communicator_).check_usable();
     ready(0);
-    const WaitTimer timer(communicator_.state_->seconds_waited);
-    Deadline deadline(communicator_.timeout_seconds());
+    TimedWait wait(state_of(communicator_));
     const Counter added(counters(0).added);
     while (add_next_chunk() || added.load(std::memory_order_acquire) < given_)
-        if (communicator_.state_->time_is_up(deadline)) fail_on_time();
+        if (wait.time_is_up()) fail_on_time();
     before_ = given_;
     return result_;
 }
@@ -172,7 +167,7 @@ void NodeSum<Scalar>::fail_on_time() const {
             Counter(theirs.adding).load(std::memory_order_relaxed) != 0)
             missing.push_back(rank);
     }
-    communicator_.state_->fail_on_time("reducing gradients", missing);
+    state_of(communicator_).fail_on_time("reducing gradients", missing);
 }
 
 template class NodeSum<float>;

@@ -3,13 +3,13 @@
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/comm/tags.hpp>
 
 #include <algorithm>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 namespace lockstep {
 namespace {
@@ -53,7 +53,8 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
       count_(count),
       options_(options),
       top_(map.all(), all_covers(map)) {
-    number_ = communicator_.state_->sums++ % (tags::sums.count / 2);
+    const Inside inside(communicator_);
+    number_ = state_of(communicator_).sums++ % (tags::sums.count / 2);
     check_agreement(communicator_, "a sum over replicas",
                     {{"values", std::to_string(count)},
                      {"bytes of a value", std::to_string(sizeof(Scalar))},
@@ -75,10 +76,17 @@ ReplicaSum<Scalar>::ReplicaSum(const Communicator& communicator, const ReplicaMa
 template <class Scalar>
 ReplicaSum<Scalar>::~ReplicaSum() {
     if (stage_ == Stage::idle || stage_ == Stage::done) return;
-    // Given up half way: MPI may still write to our buffers and must keep its communicator.
-    communicator_.state_->failed = true;
-    keep_for_mpi(std::make_shared<AlignedVector<Scalar>>(std::move(received_)));
-    keep_for_mpi(std::make_shared<std::vector<MPI_Request>>(std::move(requests_)));
+    CommunicatorState& state = state_of(communicator_);
+    const Inside inside = Inside::sooner_or_later(state);
+    if (stage_ == Stage::reducing) state.give_up_collective();
+    const auto memory = std::make_shared<std::pair<AlignedVector<Scalar>, std::shared_ptr<void>>>(
+        std::move(received_), std::move(options_.owner_of_arrays));
+    state.give_up(what(), {std::move(requests_), memory, receives_});
+}
+
+template <class Scalar>
+std::string ReplicaSum<Scalar>::what() const {
+    return "reducing gradients (part " + std::to_string(number_) + ")";
 }
 
 template <class Scalar>
@@ -116,6 +124,13 @@ void ReplicaSum<Scalar>::plan_operands() {
 }
 
 template <class Scalar>
+void ReplicaSum<Scalar>::clear_requests() {
+    requests_.clear();
+    request_ranks_.clear();
+    receives_ = 0;
+}
+
+template <class Scalar>
 MPI_Request* ReplicaSum<Scalar>::next_request(int rank) {
     request_ranks_.push_back(rank);
     return &requests_.emplace_back(MPI_REQUEST_NULL);
@@ -130,6 +145,7 @@ void ReplicaSum<Scalar>::send(const Scalar* from, Slice part, int rank, int stag
 
 template <class Scalar>
 void ReplicaSum<Scalar>::receive(Scalar* into, int size, int rank, int stage) {
+    ++receives_;
     communicator_.check(MPI_Irecv(into, size, mpi_type<Scalar>(), rank, tag_of(number_, stage),
                                   communicator_.handle(), next_request(rank)),
                         "receiving gradients");
@@ -140,10 +156,9 @@ void ReplicaSum<Scalar>::start() {
     const int me = communicator_.rank(), ranks = communicator_.size();
     if (stage_ != Stage::idle && stage_ != Stage::done)
         throw UsageError("a replica sum was started again before it had ended");
-    communicator_.state_->check_usable();
-    Communicator::State::require_mpi();
-    requests_.clear();
-    request_ranks_.clear();
+    const Inside inside(communicator_);
+    state_of(communicator_).check_usable();
+    clear_requests();
     if (options_.reduction == Reduction::fast) {
         for (std::size_t k = 1; k < cover_.size(); ++k)
             elementwise<Scalar>().add(cover_[0], cover_[0], cover_[k], count_);
@@ -168,6 +183,12 @@ void ReplicaSum<Scalar>::start() {
 
 template <class Scalar>
 bool ReplicaSum<Scalar>::poll() {
+    const Inside inside(communicator_);
+    return drive();
+}
+
+template <class Scalar>
+bool ReplicaSum<Scalar>::drive() {
     if (stage_ == Stage::idle || stage_ == Stage::done) return true;
     int complete = 0;
     communicator_.check(
@@ -189,24 +210,20 @@ template <class Scalar>
 void ReplicaSum<Scalar>::finish_tree() {
     const Slice mine = slice(communicator_.rank());
     Scalar* const result = cover_[0] + mine.begin;
-    for (int i = 0; i < top_.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(top_.slot(i));
-        stack_[top] = operands_[static_cast<std::size_t>(i)];
-        for (int merges = top_.merges_after(i); merges > 0; --merges, --top) {
+    top_.fold(
+        stack_.data(), [this](int i) { return operands_[static_cast<std::size_t>(i)]; },
+        [&](Scalar* left, const Scalar* right, FoldPlace place) {
             // The last sum of all goes where the result is wanted; nothing there is needed any more.
-            const bool root = i + 1 == top_.nodes() && merges == 1;
-            Scalar* const into = root ? result : stack_[top - 1];
-            elementwise<Scalar>().add(into, stack_[top - 1], stack_[top], mine.size());
-            stack_[top - 1] = into;
-        }
-    }
+            Scalar* const into = place.root ? result : left;
+            elementwise<Scalar>().add(into, left, right, mine.size());
+            return into;
+        });
 }
 
 template <class Scalar>
 void ReplicaSum<Scalar>::start_gathering() {
     const int me = communicator_.rank(), ranks = communicator_.size();
-    requests_.clear();
-    request_ranks_.clear();
+    clear_requests();
     for (int offset = 1; offset < ranks; ++offset) {
         const int rank = (me + ranks - offset) % ranks;
         receive(cover_[0] + slice(rank).begin, slice(rank).size(), rank, 1);
@@ -217,12 +234,10 @@ void ReplicaSum<Scalar>::start_gathering() {
 
 template <class Scalar>
 void ReplicaSum<Scalar>::wait() {
-    const WaitTimer timer(communicator_.state_->seconds_waited);
-    Deadline deadline(communicator_.timeout_seconds());
-    while (!poll()) {
-        if (!communicator_.state_->time_is_up(deadline)) continue;
-        fail_on_time();
-    }
+    const Inside inside(communicator_);
+    TimedWait wait(state_of(communicator_));
+    while (!drive())
+        if (wait.time_is_up()) fail_on_time();
 }
 
 template <class Scalar>
@@ -233,7 +248,7 @@ void ReplicaSum<Scalar>::fail_on_time() {
         MPI_Test(&requests_[i], &done, MPI_STATUS_IGNORE);
         if (!done && request_ranks_[i] != anybody) missing.push_back(request_ranks_[i]);
     }
-    communicator_.state_->fail_on_time("reducing gradients (part " + std::to_string(number_) + ")", missing);
+    state_of(communicator_).fail_on_time(what(), missing);
 }
 
 template class ReplicaSum<float>;

@@ -123,29 +123,35 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
 }
 
 TreeExchange::~TreeExchange() {
+    if (!crosses_ranks_) return;
+    CommunicatorState& state = state_of(communicator_);
+    const Inside inside = Inside::sooner_or_later(state);
     if (!under_way_) return;
-    // Given up half way (an exception is on its way): later messages can no longer be told apart.
-    auto& queue = communicator_.state_->in_flight;
-    queue.erase(std::remove(queue.begin(), queue.end(), this), queue.end());
-    communicator_.state_->failed = true;
-    keep_for_mpi(std::make_shared<AlignedVector<std::byte>>(std::move(message_)));
-    keep_for_mpi(std::make_shared<std::vector<Stage>>(std::move(stages_)));
+    std::erase(state.in_flight, this);
+    std::vector<MPI_Request> requests;
+    for (const Stage& stage : stages_) {
+        requests.insert(requests.end(), stage.sends.begin(), stage.sends.end());
+        for (const Peer& peer : stage.peers) requests.push_back(peer.request);
+    }
+    const std::string what = label().to_string();
+    const auto memory = std::make_shared<std::pair<AlignedVector<std::byte>, std::vector<Stage>>>(
+        std::move(message_), std::move(stages_));
+    state.give_up(what, {std::move(requests), memory});
 }
 
 void TreeExchange::push(int i) {
-    int top = leaves_.slot(i);
-    for (int merges = leaves_.merges_after(i); merges > 0; --merges, --top) merge_(slot(top - 1), slot(top));
+    leaves_.push(i, [this](int left, int right) { merge_(slot(left), slot(right)); });
 }
 
 void TreeExchange::start(const ExchangeLabel& label) {
-    communicator_.state_->check_usable();
-    if (under_way_)
-        throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     if (!crosses_ranks_) {
         result_ = slot(0);
         return;
     }
-    Communicator::State::require_mpi();
+    const Inside inside(communicator_);
+    state_of(communicator_).check_usable();
+    if (under_way_)
+        throw UsageError("an exchange was started again before it had ended: " + label.to_string());
     result_ = nullptr;
     std::memcpy(message_.data(), &label, sizeof label);
     for (Stage& stage : stages_)
@@ -153,15 +159,21 @@ void TreeExchange::start(const ExchangeLabel& label) {
     stage_ = 0;
     stage_sent_ = false;
     under_way_ = true;
-    communicator_.state_->in_flight.push_back(this);
+    state_of(communicator_).in_flight.push_back(this);
     if (may_send()) send_stage();
 }
 
 bool TreeExchange::poll() {
+    if (!crosses_ranks_) return result_ != nullptr;
+    const Inside inside(communicator_);
+    return drive();
+}
+
+bool TreeExchange::drive() {
     if (!under_way_) return result_ != nullptr;
     // What arrives from a rank belongs to the exchange that was started first: those before this one go
     // first.
-    auto& queue = communicator_.state_->in_flight;
+    auto& queue = state_of(communicator_).in_flight;
     for (std::size_t i = 0; i < queue.size();) {
         TreeExchange* const exchange = queue[i];
         exchange->advance();
@@ -189,7 +201,7 @@ void TreeExchange::advance() {
 bool TreeExchange::may_send() const {
     // Messages with one tag are told apart by their order: exchanges send for a stage in the order of their
     // start.
-    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+    for (const TreeExchange* earlier : state_of(communicator_).in_flight) {
         if (earlier == this) return true;
         const int reached = earlier->stages_[earlier->stage_].number;
         const int wanted = stages_[stage_].number;
@@ -243,7 +255,7 @@ bool TreeExchange::awaits(int rank, int stage_number) const {
 }
 
 bool TreeExchange::is_next_for(const Peer& peer) const {
-    for (const TreeExchange* earlier : communicator_.state_->in_flight) {
+    for (const TreeExchange* earlier : state_of(communicator_).in_flight) {
         if (earlier == this) break;
         if (earlier->awaits(peer.rank, peer.stage)) return false;
     }
@@ -270,12 +282,12 @@ void TreeExchange::match(Peer& peer) {
 
 void TreeExchange::finish_stage() {
     Stage& stage = stages_[stage_];
-    for (int i = 0; i < stage.fold.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(stage.fold.slot(i));
-        stack_[top] = stage.operands[static_cast<std::size_t>(i)];
-        for (int merges = stage.fold.merges_after(i); merges > 0; --merges, --top)
-            merge_(stack_[top - 1], stack_[top]);
-    }
+    stage.fold.fold(
+        stack_.data(), [&](int i) { return stage.operands[static_cast<std::size_t>(i)]; },
+        [this](double* left, const double* right, FoldPlace) {
+            merge_(left, right);
+            return left;
+        });
     std::copy_n(stack_.begin(), stage.joined.size(), stage.joined.begin());
     ++stage_;
     stage_sent_ = false;
@@ -300,28 +312,31 @@ ExchangeLabel TreeExchange::label() const {
 void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) const {
     const ExchangeLabel mine = label();
     if (mine == theirs) return;
-    communicator_.state_->fail(communicator_.whoami() + ": ranks disagree: rank " +
-                               std::to_string(communicator_.rank()) + " is at " + mine.to_string() +
-                               "; rank " + std::to_string(peer.rank) + " is at " + theirs.to_string() +
-                               ". All ranks must make the same calls in the same order (layers without a "
-                               "name are told apart by the order of their construction: name them)");
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": ranks disagree: rank " + std::to_string(communicator_.rank()) +
+              " is at " + mine.to_string() + "; rank " + std::to_string(peer.rank) + " is at " +
+              theirs.to_string() +
+              ". All ranks must make the same calls in the same order (layers without a "
+              "name are told apart by the order of their construction: name them)");
 }
 
-void TreeExchange::fail_on_size(const Peer& peer, MPI_Message message, int bytes) const {
-    const auto unexpected = std::make_shared<AlignedVector<std::byte>>(
-        static_cast<std::size_t>(std::max(bytes, int{sizeof(ExchangeLabel)})));
-    keep_for_mpi(unexpected);
-    MPI_Request request = MPI_REQUEST_NULL;
-    communicator_.check(MPI_Imrecv(unexpected->data(), bytes, MPI_BYTE, &message, &request),
+void TreeExchange::fail_on_size(Peer& peer, MPI_Message message, int bytes) {
+    const std::size_t due = peer.message.size();
+    peer.message.resize(std::max(static_cast<std::size_t>(bytes), sizeof(ExchangeLabel)));
+    communicator_.check(MPI_Imrecv(peer.message.data(), bytes, MPI_BYTE, &message, &peer.request),
                         "receiving statistics");
-    communicator_.wait(request, "receiving statistics");
+    TimedWait wait(state_of(communicator_));
+    for (int done = 0; !done;) {
+        communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
+        if (!done && wait.time_is_up()) fail_on_time();
+    }
     ExchangeLabel theirs;
-    std::memcpy(static_cast<void*>(&theirs), unexpected->data(), sizeof theirs);
+    std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
     check_label(peer, theirs);
-    communicator_.state_->fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
-                               std::to_string(bytes) + " bytes where " + std::to_string(peer.message.size()) +
-                               " are due, at " + theirs.to_string() +
-                               ": the ranks have different numbers of replicas");
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
+              std::to_string(bytes) + " bytes where " + std::to_string(due) + " are due, at " +
+              theirs.to_string() + ": the ranks have different numbers of replicas");
 }
 
 void TreeExchange::fail_on_time() {
@@ -337,20 +352,21 @@ void TreeExchange::fail_on_time() {
         if (!sent) deaf.push_back(stage.send_to[i]);
     }
     const std::string who =
-        ranks_text(communicator_.state_->those_without_answer(silent.empty() ? deaf : silent));
-    communicator_.state_->fail(communicator_.whoami() + ": time-out after " +
-                               seconds_text(communicator_.timeout_seconds()) + " at " + mine.to_string() +
-                               ": " +
-                               (silent.empty() ? "what was sent is not received by " : "nothing came from ") +
-                               who + ", which has failed, hangs, or took another way");
+        ranks_text(state_of(communicator_).those_without_answer(silent.empty() ? deaf : silent));
+    state_of(communicator_)
+        .fail(communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
+              " at " + mine.to_string() + ": " +
+              (silent.empty() ? "what was sent is not received by " : "nothing came from ") + who +
+              ", which has failed, hangs, or took another way");
 }
 
 double* TreeExchange::wait() {
-    if (poll()) return result_;
-    const WaitTimer timer(communicator_.state_->seconds_waited);
-    Deadline deadline(communicator_.timeout_seconds());
-    while (!poll())
-        if (communicator_.state_->time_is_up(deadline)) fail_on_time();
+    if (!crosses_ranks_) return result_;
+    const Inside inside(communicator_);
+    if (drive()) return result_;
+    TimedWait wait(state_of(communicator_));
+    while (!drive())
+        if (wait.time_is_up()) fail_on_time();
     return result_;
 }
 

@@ -24,12 +24,10 @@ Scalar* GradientStore<Scalar>::leaf(int i, Index offset) {
 template <class Scalar>
 void GradientStore<Scalar>::push(int i, Index begin, Index end) {
     pushed_ += end - begin;
-    auto top = static_cast<std::size_t>(plan_.slot(i));
-    for (int merges = plan_.merges_after(i); merges > 0; --merges, --top) {
-        Scalar* const left = slots_[top - 1];
-        const Scalar* const right = slots_[top];
-        elementwise<Scalar>().add(left + begin, left + begin, right + begin, end - begin);
-    }
+    plan_.push(i, [&](int left, int right) {
+        Scalar* const sum = slots_[static_cast<std::size_t>(left)] + begin;
+        elementwise<Scalar>().add(sum, sum, slots_[static_cast<std::size_t>(right)] + begin, end - begin);
+    });
 }
 
 template <class Scalar>

@@ -22,9 +22,10 @@ GradientReducer<Scalar>::GradientReducer(const Communicator& communicator, const
         cover_ = node_sum_->cover();
         return;
     }
-    storage_.assign(tree_cover(map.all(), map.block(communicator.rank())).size(),
-                    AlignedVector<Scalar>(static_cast<std::size_t>(values)));
-    for (auto& array : storage_) cover_.push_back(array.data());
+    storage_ = std::make_shared<std::vector<AlignedVector<Scalar>>>(
+        tree_cover(map.all(), map.block(communicator.rank())).size(),
+        AlignedVector<Scalar>(static_cast<std::size_t>(values)));
+    for (auto& array : *storage_) cover_.push_back(array.data());
     cut_buckets(communicator, map, values, options.reduction);
 }
 
@@ -38,7 +39,8 @@ void GradientReducer<Scalar>::cut_buckets(const Communicator& communicator, cons
         for (Scalar*& node : cover) node += begin;
         buckets_.push_back({begin, std::make_unique<ReplicaSum<Scalar>>(
                                        communicator, map, std::move(cover), end - begin,
-                                       typename ReplicaSum<Scalar>::Options{.reduction = reduction})});
+                                       typename ReplicaSum<Scalar>::Options{.reduction = reduction,
+                                                                            .owner_of_arrays = storage_})});
     }
 }
 

@@ -27,11 +27,13 @@ class ReplicaArrays {
 
     void fill(std::uint64_t seed) {
         for (int i = 0; i < plan_.nodes(); ++i) {
-            auto top = static_cast<std::size_t>(plan_.slot(i));
             const auto values = values_of_replica<Scalar>(block_.begin + i, count_, seed);
-            std::copy(values.begin(), values.end(), slots_[top]);
-            for (int merges = plan_.merges_after(i); merges > 0; --merges, --top)
-                for (std::size_t k = 0; k < count_; ++k) slots_[top - 1][k] += slots_[top][k];
+            std::copy(values.begin(), values.end(), slots_[static_cast<std::size_t>(plan_.slot(i))]);
+            plan_.push(i, [this](int left, int right) {
+                Scalar* const sum = slots_[static_cast<std::size_t>(left)];
+                const Scalar* const other = slots_[static_cast<std::size_t>(right)];
+                for (std::size_t k = 0; k < count_; ++k) sum[k] += other[k];
+            });
         }
     }
 

@@ -2,25 +2,21 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
-#include <lockstep/comm/exchange_label.hpp>
 
 #include <mpi.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lockstep {
 
-class TreeExchange;
-template <class Scalar>
-class ReplicaSum;
-template <class Scalar>
-class NodeSum;
+class CommunicatorState;
+struct CommunicatorAccess;
 
 struct CommunicatorOptions {
     /// How long an exchange may wait for other ranks before it is a CommunicationError.
@@ -87,18 +83,10 @@ class LOCKSTEP_EXPORT Communicator {
     std::string whoami() const;
 
   private:
-    friend class TreeExchange;
-    template <class Scalar>
-    friend class ReplicaSum;
-    template <class Scalar>
-    friend class NodeSum;
-    struct State;
-    void meet(ExchangeKind kind, std::string_view what) const;
-    void meet(ExchangeKind kind, std::string_view what, const std::function<void(TreeExchange&)>& wait) const;
-    void gather_bytes(const void* mine, void* all, std::span<const int> counts, std::string_view what) const;
-    explicit Communicator(std::shared_ptr<State> state) : state_(std::move(state)) {}
+    friend struct CommunicatorAccess;  // this floor's way to the state
+    explicit Communicator(std::shared_ptr<CommunicatorState> state) : state_(std::move(state)) {}
 
-    std::shared_ptr<State> state_;
+    std::shared_ptr<CommunicatorState> state_;
 };
 
 }  // namespace lockstep

@@ -9,12 +9,15 @@ namespace lockstep {
 
 class LOCKSTEP_EXPORT Deadline {
   public:
-    explicit Deadline(double seconds);
+    using Clock = std::chrono::steady_clock;
+
+    explicit Deadline(double seconds) : Deadline(Clock::now(), seconds) {}
+    Deadline(Clock::time_point start, double seconds);
 
     /// Looks at the clock only once in a while: a poll that finds nothing costs a nanosecond more.
     bool passed() {
         if (++polls_ % polls_per_look != 0) return false;
-        return std::chrono::steady_clock::now() > end_;
+        return Clock::now() > end_;
     }
 
     /// Whether the last passed() did look: the time for whatever else need not be asked at every poll.
@@ -24,7 +27,7 @@ class LOCKSTEP_EXPORT Deadline {
     // Where ranks share a core each poll that finds nothing gives the core away, for a millisecond or more.
     static constexpr unsigned polls_per_look = 32;
 
-    std::chrono::steady_clock::time_point end_;
+    Clock::time_point end_;
     unsigned polls_ = 0;
 };
 

@@ -18,11 +18,17 @@ LOCKSTEP_EXPORT std::vector<ReplicaRange> tree_cover(ReplicaRange tree, ReplicaR
 /// The covers of all ranks, one after the other: together they tile tree(0, R).
 LOCKSTEP_EXPORT std::vector<ReplicaRange> all_covers(const ReplicaMap& map);
 
+/// Which sum of a fold it is that is being taken.
+struct FoldPlace {
+    int slot;   ///< of the stack
+    bool root;  ///< the last one, of the whole tree
+};
+
 /// How to combine neighbouring tree nodes that arrive from left to right: as a stack.
 ///
-/// Node i goes to slot(i) of the stack; then merges_after(i) times the two topmost entries are siblings and
-/// become their parent (left ⊕ right, in the left one's slot). What remains at the end is the cover of the
-/// nodes: the root alone if they tile the whole tree.
+/// Node i goes to slot(i) of the stack; then, as long as the two topmost entries are siblings, they become their
+/// parent (left ⊕ right, in the left one's slot). What remains at the end, in the first slots, is the cover
+/// of the nodes: the root alone if they tile the whole tree.
 class LOCKSTEP_EXPORT FoldPlan {
   public:
     /// `nodes` are neighbouring nodes of tree(range), from left to right.
@@ -33,11 +39,33 @@ class LOCKSTEP_EXPORT FoldPlan {
 
     int nodes() const { return static_cast<int>(nodes_.size()); }
     int slot(int node) const { return slots_[static_cast<std::size_t>(node)]; }
-    int merges_after(int node) const { return merges_[static_cast<std::size_t>(node)]; }
     /// The most slots in use at any time.
     int slots() const { return most_slots_; }
     /// The slots in use at the end.
     int remaining() const { return remaining_; }
+
+    /// Node i is in its slot: calls merge(left, right) for each pair of slots that now becomes a parent, which
+    /// goes to slot `left`. For entries that lie in the slots themselves.
+    template <class Merge>
+    void push(int node, Merge&& merge) const {
+        int right = slot(node);
+        for (int merges = merges_[static_cast<std::size_t>(node)]; merges > 0; --merges, --right)
+            merge(right - 1, right);
+    }
+
+    /// The whole fold over entries that are handles of values elsewhere. `stack` has slots() entries; entry
+    /// operand(i) is pushed for node i, and what `merge(left, right, into)` returns takes the place of both.
+    /// `into` says which sum this is: its slot, and whether it is the root, which may be wanted elsewhere.
+    template <class Entry, class Operand, class Merge>
+    void fold(Entry* stack, Operand&& operand, Merge&& merge) const {
+        for (int i = 0; i < nodes(); ++i) {
+            stack[slot(i)] = operand(i);
+            push(i, [&](int left, int right) {
+                const bool root = left == 0 && i + 1 == nodes() && remaining_ == 1;
+                stack[left] = merge(stack[left], stack[right], FoldPlace{left, root});
+            });
+        }
+    }
 
   private:
     void visit(ReplicaRange node);

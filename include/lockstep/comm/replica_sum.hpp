@@ -18,7 +18,10 @@
 
 #include <mpi.h>
 
+#include <cstddef>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace lockstep {
@@ -34,11 +37,13 @@ class LOCKSTEP_EXPORT ReplicaSum {
     struct Options {
         Reduction reduction = Reduction::reproducible;
         ExchangeForm form = ExchangeForm::automatic;
+        /// Keeps the arrays of the cover as long as MPI may touch them after a failure.
+        std::shared_ptr<void> owner_of_arrays = nullptr;
     };
 
     /// Collective, one exchange. `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
     /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's;
-    /// after a CommunicationError MPI may touch them to the end of the program. Throws CommunicationError on
+    /// after a CommunicationError MPI may still touch them (see owner_of_arrays). Throws CommunicationError on
     /// every rank if the ranks do not agree on sizes, replicas or options.
     ///
     /// Every sum has tags of its own, so that sums that are under way together, or that the ranks start in
@@ -68,7 +73,10 @@ class LOCKSTEP_EXPORT ReplicaSum {
     void plan_operands();
     void send(const Scalar* from, Slice part, int rank, int stage);
     void receive(Scalar* into, int size, int rank, int stage);
+    void clear_requests();
     MPI_Request* next_request(int rank);
+    bool drive();
+    std::string what() const;
     [[noreturn]] void fail_on_time();
     void finish_tree();
     void start_gathering();
@@ -85,6 +93,7 @@ class LOCKSTEP_EXPORT ReplicaSum {
     std::vector<Scalar*> operands_;  // of the top of the tree, from left to right
     std::vector<Scalar*> stack_;
     std::vector<MPI_Request> requests_;
+    std::size_t receives_ = 0;        // which come first among them
     std::vector<int> request_ranks_;  // with whom each of them is
     Stage stage_ = Stage::idle;
 };

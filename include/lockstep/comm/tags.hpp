@@ -31,10 +31,13 @@ inline constexpr Range ping{17, 1};
 /// By which a rank whose time is up asks which others still wait, and they answer.
 inline constexpr Range question{18, 1};
 inline constexpr Range answer{19, 1};
+/// The last message of a rank that lets go of a communicator that has failed; the second of them says that a
+/// collective operation of MPI was given up on it.
+inline constexpr Range farewell{20, 2};
 /// Of sums of gradients, two for each sum: see ReplicaSum. MPI promises tags up to 32767.
 inline constexpr Range sums{64, 32704};
 
-inline constexpr std::array all{report, notice, exchange, heartbeat, ping, question, answer, sums};
+inline constexpr std::array all{report, notice, exchange, heartbeat, ping, question, answer, farewell, sums};
 
 constexpr bool all_differ() {
     for (std::size_t i = 1; i < all.size(); ++i)

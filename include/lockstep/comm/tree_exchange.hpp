@@ -70,6 +70,7 @@ class LOCKSTEP_EXPORT TreeExchange {
     std::size_t message_bytes(int nodes) const;
     Stage make_stage(const ExchangeStage& plan, ReplicaRange tree, AlignedVector<std::byte>& own);
 
+    bool drive();
     /// Receives and sends what can be, up to the end of the exchange.
     void advance();
     void send_stage();
@@ -82,7 +83,7 @@ class LOCKSTEP_EXPORT TreeExchange {
     void match(Peer& peer);
     ExchangeLabel label() const;
     void check_label(const Peer& peer, const ExchangeLabel& theirs) const;
-    [[noreturn]] void fail_on_size(const Peer& peer, MPI_Message message, int bytes) const;
+    [[noreturn]] void fail_on_size(Peer& peer, MPI_Message message, int bytes);
     [[noreturn]] void fail_on_time();
 
     Communicator communicator_;

@@ -60,7 +60,7 @@ class LOCKSTEP_EXPORT GradientReducer {
     std::vector<Scalar*> cover_;
     std::unique_ptr<NodeSum<Scalar>> node_sum_;  // null where gradients travel in messages
 
-    std::vector<AlignedVector<Scalar>> storage_;
+    std::shared_ptr<std::vector<AlignedVector<Scalar>>> storage_;
     std::vector<Bucket> buckets_;  // from the end of the array to its beginning
     std::size_t started_ = 0;
     std::size_t finished_ = 0;

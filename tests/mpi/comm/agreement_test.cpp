@@ -91,15 +91,5 @@ TEST(Agreement, OnDifferentSubjectsNamesBoth) {
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-TEST(Agreement, ARankThatDoesNotComeToASplitIsAnErrorAfterTheTimeout) {
-    if (world_size() == 1) return;
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
-    if (world.rank() != 0) {
-        const std::string text = error_of<CommunicationError>([&] { world.split(0, 0); });
-        EXPECT_TRUE(contains(text, "splitting a communicator")) << text;
-    }
-    MPI_Barrier(MPI_COMM_WORLD);
-}
-
 }  // namespace
 }  // namespace lockstep

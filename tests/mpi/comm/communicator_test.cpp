@@ -7,8 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <limits>
 #include <optional>
 
 namespace lockstep {
@@ -48,25 +46,6 @@ TEST(Communicator, SplitsByColorAndOrdersByKey) {
     const Communicator parity = world.split(world.rank() % 2, world.rank());
     EXPECT_EQ(parity.size(), (world.size() + 1 - world.rank() % 2) / 2);
     EXPECT_EQ(Communicator::self().size(), 1);
-}
-
-TEST(Communicator, RefusesWhatItCannotUse) {
-    EXPECT_THROW(Communicator{MPI_COMM_NULL}, UsageError);
-    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = 0}), UsageError);
-    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = std::numeric_limits<double>::infinity()}),
-                 UsageError);
-    EXPECT_THROW(Communicator(MPI_COMM_WORLD, {.timeout_seconds = std::nan("")}), UsageError);
-}
-
-TEST(Communicator, RefusesAnIntercommunicator) {
-    if (world_size() < 2) return;
-    MPI_Comm half = MPI_COMM_NULL, inter = MPI_COMM_NULL;
-    const int side = world_rank() == 0 ? 0 : 1;
-    MPI_Comm_split(MPI_COMM_WORLD, side, world_rank(), &half);
-    MPI_Intercomm_create(half, 0, MPI_COMM_WORLD, side == 0 ? 1 : 0, 99, &inter);
-    EXPECT_TRUE(contains(error_of<UsageError>([&] { Communicator refused(inter); }), "merge"));
-    MPI_Comm_free(&inter);
-    MPI_Comm_free(&half);
 }
 
 TEST(Communicator, WaitingForAllLastsAsLongAsThereAreSignsOfLife) {

@@ -27,12 +27,16 @@ std::string formula(ReplicaRange node) {
 /// What a fold over `values` (one for each node of the plan) computes; the entries that remain at the end.
 std::vector<std::string> fold(const FoldPlan& plan, const std::vector<std::string>& values) {
     std::vector<std::string> stack(static_cast<std::size_t>(plan.slots()));
-    for (int i = 0; i < plan.nodes(); ++i) {
-        auto top = static_cast<std::size_t>(plan.slot(i));
-        stack.at(top) = values.at(static_cast<std::size_t>(i));
-        for (int merges = plan.merges_after(i); merges > 0; --merges, --top)
-            stack.at(top - 1) = sum_of(stack.at(top - 1), stack.at(top));
-    }
+    bool root = false;
+    plan.fold(
+        stack.data(), [&](int i) { return values.at(static_cast<std::size_t>(i)); },
+        [&](const std::string& left, const std::string& right, FoldPlace place) {
+            EXPECT_FALSE(root) << "the root is the last sum of all";
+            root = place.root;
+            EXPECT_EQ(left, stack.at(static_cast<std::size_t>(place.slot)));
+            return sum_of(left, right);
+        });
+    EXPECT_EQ(root, plan.remaining() == 1 && plan.nodes() > 1);
     stack.resize(static_cast<std::size_t>(plan.remaining()));
     return stack;
 }
