@@ -78,20 +78,24 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
+# What kernels are compiled for.
+set(lockstep_instruction_sets portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+  set(lockstep_instruction_sets portable avx2 avx512)
+endif()
+
 # lockstep_add_instruction_sets(target name [option...]): the target's sources name_portable.cpp and, on x86-64,
 # name_avx2.cpp and name_avx512.cpp in the calling folder, all with these options; which one runs is chosen at run time
 # (lib/simd/tables.hpp). Their flags come after those of the build type, and after -march=native, if that is on, and win
 # over them: what is portable and what is fast is the same in every build.
 function(lockstep_add_instruction_sets target name)
-  set(sets portable)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
-    set(sets portable avx2 avx512)
+  if("avx2" IN_LIST lockstep_instruction_sets)
     set(flags_portable -march=x86-64 -mtune=generic)
     set(flags_avx2 -march=x86-64-v3 -mtune=generic)
     set(flags_avx512 -march=x86-64-v4 -mtune=generic -mprefer-vector-width=512)
     target_compile_definitions(${target} PRIVATE LOCKSTEP_X86_INSTRUCTION_SETS)
   endif()
-  foreach(set IN LISTS sets)
+  foreach(set IN LISTS lockstep_instruction_sets)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp)
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp
       TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}};${lockstep_kernel_optimization};${ARGN}")

@@ -15,7 +15,7 @@ template <class Scalar>
     if (count == double_lanes)
         return __builtin_convertvector(load<double_lanes>(from), Pack<double, double_lanes>);
     Scalar part[double_lanes] = {};
-    __builtin_memcpy(part, from, static_cast<std::size_t>(count) * sizeof *from);
+    __builtin_memmove(part, from, static_cast<std::size_t>(count) * sizeof *from);
     return __builtin_convertvector(load<double_lanes>(part), Pack<double, double_lanes>);
 }
 
@@ -26,7 +26,7 @@ template <class Scalar>
     if (count == double_lanes) return store(to, narrowed);
     Scalar part[double_lanes];
     store(part, narrowed);
-    __builtin_memcpy(to, part, static_cast<std::size_t>(count) * sizeof *to);
+    __builtin_memmove(to, part, static_cast<std::size_t>(count) * sizeof *to);
 }
 
 /// z[i] = function(x[i]...), value by value, in double. The function takes vectors of double_lanes; z may
