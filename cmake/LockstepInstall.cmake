@@ -4,21 +4,22 @@ include(CMakePackageConfigHelpers)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
 
-# One export set per component, so that a user of `norm` need not find what only the rest needs.
-install(TARGETS lockstep_norm EXPORT lockstep-norm-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(EXPORT lockstep-norm-targets NAMESPACE lockstep:: DESTINATION ${package_folder})
+# lockstep_install_component(name target): a target, for users lockstep::name. Each has an export set of its own, so that a
+# user of `norm` need not find what only the rest needs; lockstepConfig.cmake.in has a line for each.
+function(lockstep_install_component name target)
+  install(TARGETS ${target} EXPORT lockstep-${name}-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(EXPORT lockstep-${name}-targets NAMESPACE lockstep:: DESTINATION ${package_folder})
+endfunction()
+
+lockstep_install_component(norm lockstep_norm)
 foreach(floor base simd comm norm)
-  if(EXISTS ${PROJECT_SOURCE_DIR}/include/lockstep/${floor})
-    install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lockstep/${floor}
-      DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
-  endif()
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lockstep/${floor} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
 endforeach()
-install(FILES ${PROJECT_SOURCE_DIR}/include/lockstep/lockstep.h
+install(FILES ${PROJECT_SOURCE_DIR}/include/lockstep/lockstep.h ${PROJECT_SOURCE_DIR}/include/lockstep/norm.hpp
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
 
 if(lockstep_builds_all)
-  install(TARGETS lockstep EXPORT lockstep-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-  install(EXPORT lockstep-targets NAMESPACE lockstep:: DESTINATION ${package_folder})
+  lockstep_install_component(lockstep lockstep)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/lockstep DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endif()
 
@@ -32,15 +33,40 @@ if(BUILD_SHARED_LIBS AND TARGET lockstep)
   set_target_properties(lockstep PROPERTIES INSTALL_RPATH "$ORIGIN")
 endif()
 
+# --- CMake ------------------------------------------------------------------------------------------------------
+
+lockstep_which_mpi(lockstep_mpi lockstep_mpi_family)
+set(lockstep_users_packages "")
+if(NOT BUILD_SHARED_LIBS)
+  set(lockstep_users_packages ZLIB)
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/lockstepConfig.cmake.in lockstepConfig.cmake
   INSTALL_DESTINATION ${package_folder})
 write_basic_package_version_file(lockstepConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES
   ${CMAKE_CURRENT_BINARY_DIR}/lockstepConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/lockstepConfigVersion.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/LockstepMpi.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/which_mpi.cpp
   DESTINATION ${package_folder})
 
 # --- pkg-config -------------------------------------------------------------------------------------------------
+
+# Relative to the .pc file, so that the folder may be moved, and `cmake --install --prefix` may choose another.
+set(pkg_config_folder ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(pkg_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+  file(RELATIVE_PATH pkg_prefix /prefix/${pkg_config_folder} /prefix)
+  string(REGEX REPLACE "/$" "" pkg_prefix "\${pcfiledir}/${pkg_prefix}")
+endif()
+foreach(kind LIB INCLUDE)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${kind}DIR}")
+    set(pkg_${kind}_folder ${CMAKE_INSTALL_${kind}DIR})
+  else()
+    set(pkg_${kind}_folder "\${prefix}/${CMAKE_INSTALL_${kind}DIR}")
+  endif()
+endforeach()
 
 # MPI libraries ship no pkg-config file of a common name, so the ones that were found are spelled out.
 set(pkg_mpi_flags "")
@@ -52,6 +78,10 @@ foreach(definition IN LISTS MPI_CXX_COMPILE_DEFINITIONS)
 endforeach()
 list(JOIN MPI_CXX_LIBRARIES " " pkg_mpi_libraries)
 set(pkg_hdf5_library ${lockstep_hdf5_library})  # nothing without HDF5
+set(pkg_cxx_library stdc++)
+if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+  set(pkg_cxx_library c++)
+endif()
 
 set(packages lockstep-norm)
 if(lockstep_builds_all)
@@ -59,5 +89,5 @@ if(lockstep_builds_all)
 endif()
 foreach(package IN LISTS packages)
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${package}.pc.in ${package}.pc @ONLY)
-  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${package}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${package}.pc DESTINATION ${pkg_config_folder})
 endforeach()

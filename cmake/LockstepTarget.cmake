@@ -14,7 +14,21 @@ endif()
 # Fused multiply-add rounds once where multiply and add round twice. Left to the compiler, one of two paths that
 # must agree to the bit would be fused and the other not, and differently on each instruction set.
 # errno: without this flag sqrt is a call that may set it, and no loop with a square root is vectorized.
-set(lockstep_arithmetic -ffp-contract=off -fno-math-errno)
+# A parent project's -ffast-math would reorder sums.
+set(lockstep_arithmetic -fno-fast-math -ffp-contract=off -fno-math-errno)
+
+# The kernels are compiled alike in every build type, also in a parent project's: unoptimized they are up to 20 times
+# slower. LOCKSTEP_DEBUG_KERNELS leaves them to the build type; so do the sanitizers.
+set(lockstep_kernel_optimization "")
+if(NOT LOCKSTEP_DEBUG_KERNELS AND NOT LOCKSTEP_SANITIZE)
+  set(lockstep_kernel_optimization -O3 -DNDEBUG)
+endif()
+
+# A project without a build type has asked for nothing, and would get code that is not optimized.
+set(lockstep_optimization "")
+if(NOT CMAKE_CXX_FLAGS MATCHES "(^| )-O")
+  set(lockstep_optimization $<$<STREQUAL:$<CONFIG>,>:-O2>)
+endif()
 
 set(lockstep_instruction_set "")
 if(LOCKSTEP_NATIVE)
@@ -29,14 +43,15 @@ endif()
 # Language, warnings, arithmetic and sanitizers, for libraries and executables alike. All private.
 function(lockstep_set_common_flags target)
   target_compile_features(${target} PRIVATE cxx_std_20)
-  target_compile_options(${target} PRIVATE ${lockstep_warnings} ${lockstep_arithmetic} ${lockstep_sanitizers}
-    $<$<CONFIG:Release>:-O3>)
+  target_compile_options(${target} PRIVATE
+    ${lockstep_warnings} ${lockstep_arithmetic} ${lockstep_optimization} ${lockstep_sanitizers})
   target_link_options(${target} PRIVATE ${lockstep_sanitizers})
   set_target_properties(${target} PROPERTIES
     CXX_EXTENSIONS OFF
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON
-    POSITION_INDEPENDENT_CODE ON)
+    POSITION_INDEPENDENT_CODE ON
+    UNITY_BUILD OFF)  # sources of a floor may use the same names for what is theirs alone
 endfunction()
 
 # lockstep_set_up_library(target name): a library, known to users as lockstep::name.
@@ -63,23 +78,27 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
+# What kernels are compiled for.
+set(lockstep_instruction_sets portable)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
+  set(lockstep_instruction_sets portable avx2 avx512)
+endif()
+
 # lockstep_add_instruction_sets(target name [option...]): the target's sources name_portable.cpp and, on x86-64,
 # name_avx2.cpp and name_avx512.cpp in the calling folder, all with these options; which one runs is chosen at run time
-# (lib/simd/tables.hpp). Their flags come after -march=native, if that is on, and win over it: what is portable is the
-# same in every build.
+# (lib/simd/tables.hpp). Their flags come after those of the build type, and after -march=native, if that is on, and win
+# over them: what is portable and what is fast is the same in every build.
 function(lockstep_add_instruction_sets target name)
-  set(sets portable)
-  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
-    set(sets portable avx2 avx512)
+  if("avx2" IN_LIST lockstep_instruction_sets)
     set(flags_portable -march=x86-64 -mtune=generic)
     set(flags_avx2 -march=x86-64-v3 -mtune=generic)
     set(flags_avx512 -march=x86-64-v4 -mtune=generic -mprefer-vector-width=512)
     target_compile_definitions(${target} PRIVATE LOCKSTEP_X86_INSTRUCTION_SETS)
   endif()
-  foreach(set IN LISTS sets)
+  foreach(set IN LISTS lockstep_instruction_sets)
     target_sources(${target} PRIVATE ${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp)
     set_source_files_properties(${CMAKE_CURRENT_LIST_DIR}/${name}_${set}.cpp
-      TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}};${ARGN}")
+      TARGET_DIRECTORY ${target} PROPERTIES COMPILE_OPTIONS "${flags_${set}};${lockstep_kernel_optimization};${ARGN}")
   endforeach()
 endfunction()
 

@@ -231,7 +231,7 @@ template <class Map, class Scalar>
 inline void map_channels_first(const Map map, Index channels, const BatchShape& shape, ChannelRange range,
                                const Columns<Map, Scalar>& columns, const KernelThreads& threads) {
     // Whether the result stays in the caches depends on all of it, not on the range at hand.
-    const Index bytes = shape.values() * channels * static_cast<Index>(sizeof(Scalar));
+    const Index bytes = shape.batch * shape.spatial * channels * static_cast<Index>(sizeof(Scalar));
     if (!map.in_place() && bytes >= streamed_bytes) {
         map_runs<true>(map, channels, shape, range, columns, threads);
     } else {

@@ -3,7 +3,7 @@
 
 #include "vector_pack.hpp"
 
-#include <algorithm>
+#include <cstddef>
 
 namespace lockstep::LOCKSTEP_SET {
 
@@ -15,7 +15,7 @@ template <class Scalar>
     if (count == double_lanes)
         return __builtin_convertvector(load<double_lanes>(from), Pack<double, double_lanes>);
     Scalar part[double_lanes] = {};
-    std::copy_n(from, count, part);
+    __builtin_memmove(part, from, static_cast<std::size_t>(count) * sizeof *from);
     return __builtin_convertvector(load<double_lanes>(part), Pack<double, double_lanes>);
 }
 
@@ -26,7 +26,7 @@ template <class Scalar>
     if (count == double_lanes) return store(to, narrowed);
     Scalar part[double_lanes];
     store(part, narrowed);
-    std::copy_n(part, count, to);
+    __builtin_memmove(to, part, static_cast<std::size_t>(count) * sizeof *to);
 }
 
 /// z[i] = function(x[i]...), value by value, in double. The function takes vectors of double_lanes; z may
@@ -34,7 +34,7 @@ template <class Scalar>
 template <class Scalar, class Function, class... Inputs>
 [[gnu::always_inline]] inline void map_values(Index count, Function function, Scalar* z, const Inputs*... x) {
     for (Index i = 0; i < count; i += double_lanes) {
-        const Index part = std::min<Index>(double_lanes, count - i);
+        const Index part = count - i < double_lanes ? count - i : double_lanes;
         store_rounded(z + i, part, function(load_as_double(x + i, part)...));
     }
 }

@@ -5,7 +5,7 @@
 namespace lockstep {
 
 /// erf(x)/x − 1 in x², for |x| ≤ 1, to 2⁻⁵⁷.
-inline constexpr double erf_near_zero[] = {
+constexpr double erf_near_zero[] = {
     0.1283791670955126,
     -0.3761263890318375,
     0.11283791670954879,
@@ -22,7 +22,7 @@ inline constexpr double erf_near_zero[] = {
 };
 
 /// exp(x²)·erfc(x) in s = (1/(x + 3) − middle)·scale, for 1 ≤ x ≤ 6.
-inline constexpr double erf_tail[] = {
+constexpr double erf_tail[] = {
     0.20798329133342885,
     0.15436117429436919,
     0.0496984454033948,
@@ -42,12 +42,12 @@ inline constexpr double erf_tail[] = {
     -1.6799777159311457e-13,
 };
 
-inline constexpr double erf_tail_middle = 0.18055555555555555, erf_tail_scale = 14.4;
+constexpr double erf_tail_middle = 0.18055555555555555, erf_tail_scale = 14.4;
 
 // To 2⁻³³, for floats.
 
 /// eʳ for |r| ≤ ½·ln 2.
-inline constexpr double float_exp[] = {
+constexpr double float_exp[] = {
     1.0,
     0.9999999999797852,
     0.49999999999797934,
@@ -60,7 +60,7 @@ inline constexpr double float_exp[] = {
 };
 
 /// erf(x)/x − 1 in x², for |x| ≤ 1.
-inline constexpr double float_erf_near_zero[] = {
+constexpr double float_erf_near_zero[] = {
     0.12837916706154343,
     -0.3761263846802871,
     0.11283782495236845,
@@ -72,7 +72,7 @@ inline constexpr double float_erf_near_zero[] = {
 };
 
 /// exp(x²)·erfc(x) in s = (1/(x + 3) − middle)·scale, for 1 ≤ x ≤ 6.
-inline constexpr double float_erf_tail[] = {
+constexpr double float_erf_tail[] = {
     0.20798329135436908,
     0.1543611742948549,
     0.04969844435591203,
@@ -85,6 +85,6 @@ inline constexpr double float_erf_tail[] = {
     5.161670902807399e-09,
 };
 
-inline constexpr double float_erf_tail_middle = 0.18055555555555555, float_erf_tail_scale = 14.4;
+constexpr double float_erf_tail_middle = 0.18055555555555555, float_erf_tail_scale = 14.4;
 
 }  // namespace lockstep

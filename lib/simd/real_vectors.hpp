@@ -99,8 +99,9 @@ struct BinaryParts {
 /// For 0 < x < ∞.
 template <int Lanes>
 LOCKSTEP_INLINE BinaryParts<Lanes> binary_parts(const Reals<Lanes>& x) {
+    constexpr double smallest_normal = std::numeric_limits<double>::min();
     constexpr std::uint64_t one = std::uint64_t{1023} << 52, root_of_half = 0x3fe6a09e667f3bcd;
-    const auto subnormal = x < std::numeric_limits<double>::min();
+    const auto subnormal = x < smallest_normal;
     const Reals<Lanes> normal = subnormal ? x * 0x1p54 : x;
     const Bits<Lanes> bits = bits_of<Lanes>(normal), biased = (bits + (one - root_of_half)) >> 52;
     const Reals<Lanes> from_bits = reals_of<Lanes>(biased | bits_of<Lanes>(broadcast<Lanes>(0x1p52)));
@@ -112,9 +113,10 @@ LOCKSTEP_INLINE BinaryParts<Lanes> binary_parts(const Reals<Lanes>& x) {
 template <int Lanes>
 LOCKSTEP_INLINE Reals<Lanes> logarithm_with_edges(const Reals<Lanes>& x, const Reals<Lanes>& result) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
+    constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
     const Reals<Lanes> finite = x < infinity ? result : x;
     const Reals<Lanes> above_zero = x == 0.0 ? broadcast<Lanes>(-infinity) : finite;
-    return x < 0.0 ? broadcast<Lanes>(std::numeric_limits<double>::quiet_NaN()) : above_zero;
+    return x < 0.0 ? broadcast<Lanes>(not_a_number) : above_zero;
 }
 
 }  // namespace lockstep::LOCKSTEP_SET

@@ -33,6 +33,9 @@ struct PackOf<T, 1> {
 template <class T, int Lanes>
 using Pack = typename PackOf<T, Lanes>::type;
 
+// For each source its own: a linker would take one of them for all, although they are not compiled with the same flags.
+namespace {
+
 template <int Lanes, class T>
 inline Pack<T, Lanes> load(const T* from) {
     Pack<T, Lanes> pack;
@@ -146,5 +149,7 @@ inline __attribute__((always_inline)) void for_parts(Index begin, Index end, Bod
     for (; begin + Most <= end; begin += Most) body(LaneCount<Most>{}, begin);
     if constexpr (Most > 1) for_parts<Most / 2>(begin, end, body);
 }
+
+}  // namespace
 
 }  // namespace lockstep::LOCKSTEP_SET

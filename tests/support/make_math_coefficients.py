@@ -52,7 +52,7 @@ def exponential(degree):
 
 
 def show(comment, name, coefficients):
-    print(f"/// {comment}\ninline constexpr double {name}[] = {{")
+    print(f"/// {comment}\nconstexpr double {name}[] = {{")
     for coefficient in coefficients:
         print(f"    {float(coefficient)!r},")
     print("};\n")
@@ -61,7 +61,7 @@ def show(comment, name, coefficients):
 def show_tail(name, degree, end):
     coefficients, middle, half = scaled_tail(degree, end)
     show(f"exp(x²)·erfc(x) in s = (1/(x + 3) − middle)·scale, for 1 ≤ x ≤ {end}.", name, coefficients)
-    print(f"inline constexpr double {name}_middle = {float(middle)!r}, {name}_scale = {float(1 / half)!r};\n")
+    print(f"constexpr double {name}_middle = {float(middle)!r}, {name}_scale = {float(1 / half)!r};\n")
 
 
 print("""/// Polynomials of exp and erf, the constant first; written by tests/support/make_math_coefficients.py.
