@@ -13,8 +13,8 @@
 /// created, *place is NULL if that fails.
 ///
 /// Threads: a handle, and all handles of layers on one communicator, belong to one thread at a time; infer alone may
-/// be called by several. If threads besides the main one call, MPI needs MPI_THREAD_SERIALIZED, and
-/// MPI_THREAD_MULTIPLE if two communicators are in use at the same time.
+/// be called by several, for a layer without an executor. If threads besides the main one call, MPI needs
+/// MPI_THREAD_SERIALIZED, and MPI_THREAD_MULTIPLE if two communicators are in use at the same time.
 #ifndef LOCKSTEP_LOCKSTEP_H
 #define LOCKSTEP_LOCKSTEP_H
 
@@ -223,14 +223,15 @@ LOCKSTEP_EXPORT int lockstep_batch_norm_values(lockstep_batch_norm* layer, int w
  * outlives the layer. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_bind(lockstep_batch_norm* layer, void* gamma, void* beta,
                                              void* running_mean, void* running_var);
-/* How many batches the running mean has seen; `with_variance` (may be NULL): the running variance. */
+/* How many batches the running mean has seen; `with_variance` (may be NULL): the running variance. An error if the
+ * layer has none. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_batches_tracked(const lockstep_batch_norm* layer, int64_t* batches,
                                                         int64_t* with_variance);
 LOCKSTEP_EXPORT int lockstep_batch_norm_set_batches_tracked(lockstep_batch_norm* layer, int64_t batches,
                                                             int64_t with_variance);
 LOCKSTEP_EXPORT int lockstep_batch_norm_zero_gradients(lockstep_batch_norm* layer);
 /* Spreads the layer's work over the caller's threads: the same bits. NULL: the calling thread alone. Copied; what the
- * context points to outlives the layer. Not collective. */
+ * context points to outlives the layer. Not collective, and not while a pass is under way. */
 LOCKSTEP_EXPORT int lockstep_batch_norm_set_executor(lockstep_batch_norm* layer,
                                                      const lockstep_executor* executor);
 /* Collective over the layer's communicator, and not while a pass is under way. */

@@ -114,8 +114,8 @@ class BothLayers {
         expect_same(LOCKSTEP_RUNNING_MEAN, norm.running_mean(), "running mean");
         expect_same(LOCKSTEP_RUNNING_VAR, norm.running_var(), "running variance");
         const auto channels = static_cast<std::size_t>(norm.channels());
-        expect_same(LOCKSTEP_GAMMA_GRADIENT, norm_.gradients().first(channels), "gradient of gamma");
-        expect_same(LOCKSTEP_BETA_GRADIENT, norm_.gradients().last(channels), "gradient of beta");
+        expect_same(LOCKSTEP_GAMMA_GRADIENT, norm.gradients().first(channels), "gradient of gamma");
+        expect_same(LOCKSTEP_BETA_GRADIENT, norm.gradients().last(channels), "gradient of beta");
         if (!norm.options().track_running_averages) return;
         std::int64_t batches = -1, with_variance = -1;
         must(lockstep_batch_norm_batches_tracked(c(), &batches, &with_variance));

@@ -14,7 +14,7 @@ namespace {
 
 template <class Action>
 int with_statistics(lockstep_precise_statistics* handle, Action action) noexcept {
-    return guarded([&] { std::visit(action, deref(handle, "the precise statistics").statistics); });
+    return guarded([&] { std::visit(action, deref(handle, "the handle of precise statistics").statistics); });
 }
 
 }  // namespace
@@ -30,7 +30,7 @@ void lockstep_moments_free(lockstep_moments* moments) {
 int lockstep_moments_read(const lockstep_moments* handle, int32_t group, double* count, const double** mean,
                           const double** variance, int64_t* channels) {
     return guarded([&] {
-        const lockstep_moments& saved = deref(handle, "the moments");
+        const lockstep_moments& saved = deref(handle, "the handle of moments");
         const BatchMoments& moments = saved.moments;
         if (!saved.complete)
             throw UsageError("these moments are of no forward, or of one that has not ended");

@@ -125,6 +125,7 @@ TEST_F(CMisuse, HalvesWithoutTheOtherHalfAreAnErrorCode) {
     expect_usage_error(lockstep_batch_norm_set_frozen(layer(), 1), "a forward is under way");
     expect_usage_error(lockstep_batch_norm_change_communicator(layer(), world_.get(), 0, 0),
                        "a forward is under way");
+    expect_usage_error(lockstep_batch_norm_set_executor(layer(), nullptr), "a forward is under way");
     const auto read = [](const CMoments& moments) {
         return lockstep_moments_read(moments.get(), 0, nullptr, nullptr, nullptr, nullptr);
     };

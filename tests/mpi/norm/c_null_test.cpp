@@ -76,7 +76,7 @@ TEST(CNull, IsAnErrorCodeThatSaysOfWhat) {
          [&] { return lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, nullptr, nullptr, &norm); }},
         {place_is, [&] { return lockstep_batch_norm_create(LOCKSTEP_FLOAT, 1, comm, nullptr, nullptr); }},
         {place_is, [&] { return lockstep_moments_create(nullptr); }},
-        {"the moments is NULL",
+        {"the handle of moments is NULL",
          [&] { return lockstep_moments_read(nullptr, 0, numbers, nullptr, nullptr, nullptr); }},
         {layer_is, [&] { return lockstep_batch_norm_forward(nullptr, x, z, shape, saved); }},
         {"x is NULL", [&] { return lockstep_batch_norm_forward(layer, nullptr, z, shape, saved); }},
@@ -132,9 +132,12 @@ TEST(CNull, IsAnErrorCodeThatSaysOfWhat) {
          [&] { return lockstep_batch_norm_synchronize_running_averages(layer, nullptr, 1); }},
         {layer_is, [&] { return lockstep_precise_statistics_create(nullptr, &precise); }},
         {place_is, [&] { return lockstep_precise_statistics_create(layer, nullptr); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_add(nullptr); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_finish(nullptr, 1); }},
-        {"statistics is NULL", [&] { return lockstep_precise_statistics_finish_among(nullptr, comm, 1); }},
+        {"the handle of precise statistics is NULL",
+         [&] { return lockstep_precise_statistics_add(nullptr); }},
+        {"the handle of precise statistics is NULL",
+         [&] { return lockstep_precise_statistics_finish(nullptr, 1); }},
+        {"the handle of precise statistics is NULL",
+         [&] { return lockstep_precise_statistics_finish_among(nullptr, comm, 1); }},
     };
     for (const NullCase& one : cases) {
         EXPECT_EQ(one.call(), LOCKSTEP_USAGE_ERROR) << one.words;
