@@ -67,10 +67,15 @@ macro(lockstep_find_mpi_fortran)
   find_package(MPI COMPONENTS Fortran)
 endmacro()
 
+# Warnings for programs that let assignments allocate their arrays: gfortran takes the descriptors that these look at for
+# uninitialized.
+set(lockstep_fortran_program_flags ${lockstep_fortran_flags}
+  $<$<Fortran_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<Fortran_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+
 # lockstep_add_fortran_executable(target source...): a test or an example that uses the modules lockstep and mpi_f08.
 function(lockstep_add_fortran_executable target)
   add_executable(${target} ${ARGN})
-  target_compile_options(${target} PRIVATE ${lockstep_fortran_flags} ${lockstep_sanitizers})
+  target_compile_options(${target} PRIVATE ${lockstep_fortran_program_flags} ${lockstep_sanitizers})
   target_link_options(${target} PRIVATE ${lockstep_sanitizers})
   target_link_libraries(${target} PRIVATE lockstep::fortran MPI::MPI_Fortran)
   set_target_properties(${target} PROPERTIES Fortran_MODULE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${target}.modules)
