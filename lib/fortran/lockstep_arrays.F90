@@ -18,6 +18,9 @@ module lockstep_arrays
         integer :: rank = 0
         integer(int64) :: extents(highest_rank) = 0
         logical :: in_place = .true.  !< what is at the address is the array itself, or a copy of it
+        !> The last extent is not known, and 0 here. The array is of assumed size, or, for gfortran tells it in the same
+        !> way, an expression without values.
+        logical :: end_unknown = .false.
     end type
 
     !> Looks at an array, or at a copy of it that is contiguous: the copy is made if the array is not.
@@ -53,35 +56,59 @@ contains
                 // kind_name(real_kind)
         else if (view%rank == 0) then
             problem = name // " is a scalar, not an array"
-        else if (any(view%extents < 0)) then
-            problem = name // " is an assumed-size array: give a section that says where it ends, as x(:, 1:n)"
         else if (.not. view%in_place) then
             problem = name // " is not contiguous: only forward, backward and infer copy sections, of rank 7 at most"
         else if (dim < 1 .or. dim > view%rank) then
             problem = "dim is " // number(int(dim, int64)) // ", but " // name // " has rank " &
                 // number(int(view%rank, int64))
+        else if (view%extents(dim) /= channels .and. view%end_unknown) then
+            problem = problem_of_unknown_end(name)
         else if (view%extents(dim) /= channels) then
-            problem = name // " has the extents " // extents_text(view%extents(:view%rank)) // ": extent " &
-                // number(int(dim, int64)) // " must be the layer's " // number(channels) // " channels"
+            problem = name // " has the extents " // its_extents(view) // ": extent " // number(int(dim, int64)) &
+                // " must be the layer's " // number(channels) // " channels"
         end if
     end function
 
-    !> The same for all arrays of a pass, which have the same extents.
+    !> The same for all arrays of a pass, which have the same extents. The last one says how many values there are.
     function problem_of_all(views, names, real_kind, channels, dim) result(problem)
         type(array_view), intent(in) :: views(:)
         character(*), intent(in) :: names(:)
         integer, intent(in) :: real_kind, dim
         integer(int64), intent(in) :: channels
         character(:), allocatable :: problem
-        integer :: i
+        integer :: i, last
 
-        do i = 1, size(views)
+        last = size(views)
+        do i = 1, last
             problem = problem_of(views(i), trim(names(i)), real_kind, channels, dim)
-            if (problem == "" .and. .not. (views(i)%rank == views(1)%rank .and. all(views(i)%extents == views(1)%extents))) &
-                problem = trim(names(i)) // " has the extents " // extents_text(views(i)%extents(:views(i)%rank)) &
-                // ", but " // trim(names(1)) // " has " // extents_text(views(1)%extents(:views(1)%rank))
             if (problem /= "") return
         end do
+        do i = 1, last
+            if (views(i)%rank == views(last)%rank .and. all(views(i)%extents == views(last)%extents) &
+                .and. .not. views(last)%end_unknown) cycle
+            if (views(i)%end_unknown) then
+                problem = problem_of_unknown_end(trim(names(i)))
+            else
+                problem = trim(names(last)) // " has the extents " // its_extents(views(last)) // ", but " &
+                    // trim(names(i)) // " has " // its_extents(views(i))
+            end if
+            return
+        end do
+    end function
+
+    function problem_of_unknown_end(name) result(problem)
+        character(*), intent(in) :: name
+        character(:), allocatable :: problem
+
+        problem = name // " is an assumed-size array (or an expression without values): give a section that says &
+            &where it ends, as " // name // "(:, 1:n)"
+    end function
+
+    function its_extents(view) result(text)
+        type(array_view), intent(in) :: view
+        character(:), allocatable :: text
+
+        text = extents_text(view%extents(:view%rank))
     end function
 
     function kind_name(real_kind) result(name)

@@ -6,7 +6,8 @@ module lockstep_c
     public
 
     enum, bind(c)
-        enumerator :: lockstep_ok = 0, lockstep_usage_error = 1, lockstep_communication_error = 2, lockstep_other_error = 3
+        enumerator :: lockstep_ok = 0, lockstep_usage_error = 1, lockstep_communication_error = 2, &
+            lockstep_other_error = 3
     end enum
     enum, bind(c)
         enumerator :: lockstep_float = 1, lockstep_double = 2
@@ -179,7 +180,8 @@ module lockstep_c
             integer(c_int64_t), intent(out) :: channels
         end function
 
-        integer(c_int) function lockstep_batch_norm_describe(layer, value_type, channels, replicas, groups, name) bind(c)
+        integer(c_int) function lockstep_batch_norm_describe(layer, value_type, channels, replicas, groups, name) &
+            bind(c)
             import
             type(c_ptr), value :: layer
             integer(c_int32_t), intent(out) :: value_type

@@ -3,7 +3,8 @@ module lockstep_communicator
     use, intrinsic :: iso_c_binding, only: c_double, c_f_pointer, c_int, c_int32_t, c_loc, c_ptr
     use, intrinsic :: iso_fortran_env, only: int32, int64, real32, real64
     use lockstep_c
-    use lockstep_handle, only: c_object, conclude, conclude_creation, fail, give_up, handle, tell_of_failures
+    use lockstep_handle, only: c_object, call_outcome, conclude, give_up, handle, outcome_of, own_created, &
+        tell_of_failures
     use lockstep_text, only: from_c, to_c
     implicit none
     private
@@ -50,6 +51,7 @@ contains
         real(real64), intent(in), optional :: timeout_seconds
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
         integer(int32) :: fortran_handle
@@ -57,13 +59,17 @@ contains
 
         call read_handle(parent, fortran_handle, is_handle)
         if (.not. is_handle) then
-            call fail(self, int(lockstep_usage_error), "communicator%create: the parent must be an MPI communicator: " &
-                // "an integer, or type(MPI_Comm) of the module mpi_f08", stat, errmsg)
+            outcome = call_outcome(int(lockstep_usage_error), "communicator%create: the parent must be an MPI &
+                &communicator: an integer, or type(MPI_Comm) of the module mpi_f08")
+            if (present(errmsg)) call outcome%tell(errmsg)
+            call conclude(self, outcome, stat)
             return
         end if
         call self%free()
         code = lockstep_communicator_create_fortran(fortran_handle, seconds_of(timeout_seconds), object)
-        call finish_create(self, code, object, stat, errmsg)
+        call own_communicator(self, code, object, outcome)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> The same of MPI_COMM_WORLD.
@@ -72,12 +78,15 @@ contains
         real(real64), intent(in), optional :: timeout_seconds
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
 
         call self%free()
         code = lockstep_communicator_create_world(seconds_of(timeout_seconds), object)
-        call finish_create(self, code, object, stat, errmsg)
+        call own_communicator(self, code, object, outcome)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> The calling process alone; not collective.
@@ -85,12 +94,15 @@ contains
         class(communicator), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
 
         call self%free()
         code = lockstep_communicator_create_self(object)
-        call finish_create(self, code, object, stat, errmsg)
+        call own_communicator(self, code, object, outcome)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> As MPI_Comm_split: collective; `part` becomes the communicator of all ranks with this color, ordered by key.
@@ -100,28 +112,33 @@ contains
         class(communicator), intent(inout) :: part
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
 
         code = lockstep_communicator_split(c_object(self), int(color, c_int32_t), int(key, c_int32_t), object)
+        outcome = outcome_of(self, code)
         if (code == lockstep_ok) then
             call part%free()
-            call finish_create(part, code, object, stat, errmsg)
-        else
-            call conclude(self, code, stat, errmsg)
+            call own_communicator(part, code, object, outcome)
         end if
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     integer function rank_of(self, stat, errmsg) result(rank)
         class(communicator), intent(in) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int32_t) :: found
         integer(c_int) :: code
 
         found = -1
         code = lockstep_communicator_rank(c_object(self), found)
-        call conclude(self, code, stat, errmsg)
+        outcome = outcome_of(self, code)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
         rank = int(found)
     end function
 
@@ -129,12 +146,15 @@ contains
         class(communicator), intent(in) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int32_t) :: found
         integer(c_int) :: code
 
         found = 0
         code = lockstep_communicator_size(c_object(self), found)
-        call conclude(self, code, stat, errmsg)
+        outcome = outcome_of(self, code)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
         ranks = int(found)
     end function
 
@@ -145,8 +165,11 @@ contains
         character(*), intent(in) :: why
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_communicator_announce_failure(c_object(self), to_c(why)), stat, errmsg)
+        outcome = outcome_of(self, lockstep_communicator_announce_failure(c_object(self), to_c(why)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Also without a call, when the communicator goes out of scope. Layers on it stay as they are.
@@ -162,14 +185,14 @@ contains
         call self%free()
     end subroutine
 
-    subroutine finish_create(self, code, object, stat, errmsg)
+    !> Owns what the library has made, if it has, and tells its ranks of failures from then on.
+    subroutine own_communicator(self, code, object, outcome)
         class(communicator), intent(inout) :: self
         integer(c_int), intent(in) :: code
         type(c_ptr), intent(in) :: object
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome), intent(out) :: outcome
 
-        call conclude_creation(self, code, object, stat, errmsg)
+        call own_created(self, code, object, outcome)
         if (code == lockstep_ok) &
             call tell_of_failures(self, lockstep_communicator_announce_failure, c_object(self), self%rank())
     end subroutine
@@ -227,12 +250,15 @@ contains
         class(session), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
 
         call self%free()
         code = lockstep_session_create(object)
-        call conclude_creation(self, code, object, stat, errmsg)
+        call own_created(self, code, object, outcome)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     subroutine free_session(self)

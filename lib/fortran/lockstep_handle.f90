@@ -12,7 +12,7 @@ module lockstep_handle
     use lockstep_text, only: from_c, number, to_c
     implicit none
     private
-    public :: own, give_up, c_object, conclude, conclude_creation, fail, tell_of_failures
+    public :: own, own_created, give_up, c_object, tell_of_failures, outcome_of, conclude
 
     type, abstract, public :: handle
         private
@@ -24,6 +24,15 @@ module lockstep_handle
         integer :: rank_in_errors = -1
     contains
         procedure(type_name_of), nopass, deferred :: type_name
+    end type
+
+    !> How a procedure has ended. Each procedure with stat and errmsg passes it to tell and conclude: an optional errmsg
+    !> that is passed on to another optional one loses its length in gfortran 12.
+    type, public :: call_outcome
+        integer :: code = 0
+        character(:), allocatable :: message
+    contains
+        procedure :: tell
     end type
 
     abstract interface
@@ -78,80 +87,71 @@ contains
         if (self%place == address_of(self)) object = self%object
     end function
 
-    !> Ends a procedure that has called the library: `code` is what that returned, `other` an argument of the
-    !> procedure that may be what is wrong.
-    subroutine conclude(self, code, stat, errmsg, other)
+    !> The outcome of a call of the library: `code` is what it returned, `other` an argument that may be what is wrong.
+    function outcome_of(self, code, other) result(outcome)
         class(handle), intent(in) :: self
         integer(c_int), intent(in) :: code
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
         class(handle), intent(in), optional :: other
+        type(call_outcome) :: outcome
 
-        if (code == lockstep_ok) then
-            if (present(stat)) stat = 0
-        else if (unusable(self) /= "") then
-            call fail(self, int(code), unusable(self), stat, errmsg)
-        else
-            call fail_in_library(self, code, stat, errmsg, other)
-        end if
-    end subroutine
+        if (code == lockstep_ok) return
+        outcome = outcome_in_library(code, other)
+        if (unusable(self) /= "") outcome%message = unusable(self)
+    end function
 
-    !> The same for a procedure that has asked the library for `object`, which this then owns.
-    subroutine conclude_creation(self, code, object, stat, errmsg, other)
+    !> The same of a call that has made `object`, which this then owns.
+    subroutine own_created(self, code, object, outcome, other)
         class(handle), intent(inout) :: self
         integer(c_int), intent(in) :: code
         type(c_ptr), intent(in) :: object
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome), intent(out) :: outcome
         class(handle), intent(in), optional :: other
 
         if (code == lockstep_ok) then
             call own(self, object)
-            if (present(stat)) stat = 0
         else
-            call fail_in_library(self, code, stat, errmsg, other)
+            outcome = outcome_in_library(code, other)
         end if
     end subroutine
 
-    !> Reports an error as allocate does: to stat and errmsg; without stat it ends the program, after it has told the
-    !> ranks that would wait for this one.
-    subroutine fail(self, code, message, stat, errmsg)
+    function outcome_in_library(code, other) result(outcome)
+        integer(c_int), intent(in) :: code
+        class(handle), intent(in), optional :: other
+        type(call_outcome) :: outcome
+
+        outcome = call_outcome(int(code), from_c(lockstep_message()))
+        if (present(other)) then
+            if (unusable(other) /= "") outcome%message = unusable(other)
+        end if
+    end function
+
+    !> Into the errmsg of the caller, which stays as it is if there is no error.
+    subroutine tell(self, errmsg)
+        class(call_outcome), intent(in) :: self
+        character(:), allocatable, intent(inout) :: errmsg
+
+        if (self%code /= 0) errmsg = self%message
+    end subroutine
+
+    !> Ends a procedure as allocate does: the code of an error is in stat; without stat it ends the program, after it
+    !> has told the ranks that would wait for this one.
+    subroutine conclude(self, outcome, stat)
         class(handle), intent(in) :: self
-        integer, intent(in) :: code
-        character(*), intent(in) :: message
+        type(call_outcome), intent(in) :: outcome
         integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
         integer(c_int) :: ignored
 
-        if (present(errmsg)) errmsg = message
-        if (present(stat)) then
-            stat = code
-            return
-        end if
+        if (present(stat)) stat = outcome%code
+        if (present(stat) .or. outcome%code == 0) return
         if (c_associated(c_object(self)) .and. associated(self%announce)) &
-            ignored = self%announce(self%announce_to, to_c(message))
-        if (self%rank_in_errors >= 0 .and. index(message, "rank ") /= 1) then
-            write (error_unit, "(a)") "lockstep: rank " // number(int(self%rank_in_errors, int64)) // ": " // message
+            ignored = self%announce(self%announce_to, to_c(outcome%message))
+        if (self%rank_in_errors >= 0 .and. index(outcome%message, "rank ") /= 1) then
+            write (error_unit, "(4a)") "lockstep: rank ", number(int(self%rank_in_errors, int64)), ": ", outcome%message
         else
-            write (error_unit, "(a)") "lockstep: " // message
+            write (error_unit, "(2a)") "lockstep: ", outcome%message
         end if
         flush (error_unit)
         error stop 1, quiet=.true.
-    end subroutine
-
-    subroutine fail_in_library(self, code, stat, errmsg, other)
-        class(handle), intent(in) :: self
-        integer(c_int), intent(in) :: code
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        class(handle), intent(in), optional :: other
-        character(:), allocatable :: message
-
-        message = from_c(lockstep_message())
-        if (present(other)) then
-            if (unusable(other) /= "") message = unusable(other)
-        end if
-        call fail(self, int(code), message, stat, errmsg)
     end subroutine
 
     !> Why nothing can be done with this; empty if something can.

@@ -4,7 +4,8 @@ module lockstep_layer
     use, intrinsic :: iso_fortran_env, only: int64, real32, real64
     use lockstep_c
     use lockstep_communicator, only: communicator
-    use lockstep_handle, only: c_object, conclude, conclude_creation, fail, give_up, handle, tell_of_failures
+    use lockstep_handle, only: c_object, call_outcome, conclude, give_up, handle, outcome_of, own_created, &
+        tell_of_failures
     use lockstep_text, only: from_c, to_c
     implicit none
     private
@@ -58,6 +59,7 @@ contains
         character(*), intent(in), optional :: name  !< in errors, the same on every rank; "layer N"
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(lockstep_batch_norm_options) :: options
         character(kind=c_char), allocatable, target :: c_name(:)
         type(c_ptr) :: object
@@ -79,20 +81,19 @@ contains
             options%name = c_loc(c_name)
         end if
         ! What is wrong with the arguments is not looked for here: the library tells all ranks.
-        if (code == lockstep_ok) code = lockstep_batch_norm_create(type_of(kind), int(channels, c_int64_t), c_object(comm), &
-            options, object)
-        if (code == lockstep_usage_error .and. type_of(kind) == 0) then
-            call fail(self, int(code), "batch_norm%create: the kind must be real32 or real64", stat, errmsg)
-            return
-        end if
+        if (code == lockstep_ok) code = lockstep_batch_norm_create(type_of(kind), int(channels, c_int64_t), &
+            c_object(comm), options, object)
+        call own_created(self, code, object, outcome, comm)
+        if (code /= lockstep_ok .and. type_of(kind) == 0) &
+            outcome%message = "batch_norm%create: the kind must be real32 or real64"
         if (code == lockstep_ok) then
             self%real_kind = kind
             self%channel_count = channels
             self%rank = comm%rank()
+            call tell_of_failures(self, lockstep_batch_norm_announce_failure, object, self%rank)
         end if
-        call conclude_creation(self, code, object, stat, errmsg, comm)
-        if (code == lockstep_ok) &
-            call tell_of_failures(self, lockstep_batch_norm_announce_failure, c_object(self), self%rank)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     subroutine choose(option, choice)
@@ -135,8 +136,11 @@ contains
         class(layer), intent(in) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call describe(self, stat, errmsg, channels=channels)
+        call describe(self, outcome, channels=channels)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end function
 
     !> How many replicas live on this rank: forward_slices and backward_slices want one slice for each.
@@ -144,8 +148,11 @@ contains
         class(layer), intent(in) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call describe(self, stat, errmsg, replicas=replicas)
+        call describe(self, outcome, replicas=replicas)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end function
 
     !> How many statistics groups this rank takes part in.
@@ -153,8 +160,11 @@ contains
         class(layer), intent(in) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call describe(self, stat, errmsg, groups=groups)
+        call describe(self, outcome, groups=groups)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end function
 
     !> As errors call it.
@@ -163,31 +173,32 @@ contains
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
         character(:), allocatable :: name
+        type(call_outcome) :: outcome
 
-        call describe(self, stat, errmsg, name=name)
+        call describe(self, outcome, name=name)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end function
 
-    subroutine describe(self, stat, errmsg, channels, replicas, groups, name)
+    subroutine describe(self, outcome, channels, replicas, groups, name)
         class(layer), intent(in) :: self
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome), intent(out) :: outcome
         integer, intent(out), optional :: channels, replicas, groups
         character(:), allocatable, intent(out), optional :: name
         integer(c_int32_t) :: value_type, its_replicas, its_groups
         integer(c_int64_t) :: its_channels
         type(c_ptr) :: its_name
-        integer(c_int) :: code
 
         its_channels = 0
         its_replicas = 0
         its_groups = 0
         its_name = c_null_ptr
-        code = lockstep_batch_norm_describe(c_object(self), value_type, its_channels, its_replicas, its_groups, its_name)
+        outcome = outcome_of(self, &
+            lockstep_batch_norm_describe(c_object(self), value_type, its_channels, its_replicas, its_groups, its_name))
         if (present(channels)) channels = int(its_channels)
         if (present(replicas)) replicas = int(its_replicas)
         if (present(groups)) groups = int(its_groups)
         if (present(name)) name = from_c(its_name)
-        call conclude(self, code, stat, errmsg)
     end subroutine
 
     !> For the other modules: what arrays must be of, where this is, and how an error about a pass begins.
@@ -231,8 +242,11 @@ contains
         real(real64), intent(in) :: epsilon
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_set_epsilon(c_object(self), epsilon), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_set_epsilon(c_object(self), epsilon))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     subroutine set_momentum(self, momentum, stat, errmsg)
@@ -240,8 +254,11 @@ contains
         real(real64), intent(in) :: momentum
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_set_momentum(c_object(self), momentum, 0_c_int), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_set_momentum(c_object(self), momentum, 0_c_int))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> From now on the running averages are plain averages of all batches.
@@ -249,8 +266,11 @@ contains
         class(layer), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_set_momentum(c_object(self), 0._real64, 1_c_int), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_set_momentum(c_object(self), 0._real64, 1_c_int))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Frozen, forward normalizes with the running averages and leaves them alone; passes exchange nothing.
@@ -259,8 +279,11 @@ contains
         logical, intent(in) :: frozen
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_set_frozen(c_object(self), merge(1_c_int, 0_c_int, frozen)), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_set_frozen(c_object(self), merge(1_c_int, 0_c_int, frozen)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Normalizes over another communicator from now on; collective over that. Moments saved before are of no use after.
@@ -270,6 +293,7 @@ contains
         integer, intent(in), optional :: replicas, group  !< as in create
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int32_t) :: its_replicas, its_group
         integer(c_int) :: code
 
@@ -282,7 +306,9 @@ contains
             self%rank = comm%rank()
             call tell_of_failures(self, lockstep_batch_norm_announce_failure, c_object(self), self%rank)
         end if
-        call conclude(self, code, stat, errmsg, comm)
+        outcome = outcome_of(self, code, comm)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     ! --- gradients and counters ---
@@ -291,8 +317,11 @@ contains
         class(layer), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_zero_gradients(c_object(self)), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_zero_gradients(c_object(self)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> How many batches the running mean has seen, and how many the running variance (a batch of one value has none).
@@ -302,12 +331,15 @@ contains
         integer(int64), intent(out), optional :: with_variance
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int64_t) :: those_with_variance
         integer(c_int) :: code
 
         code = lockstep_batch_norm_batches_tracked(c_object(self), batches, those_with_variance)
         if (present(with_variance) .and. code == lockstep_ok) with_variance = those_with_variance
-        call conclude(self, code, stat, errmsg)
+        outcome = outcome_of(self, code)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> For a layer that is loaded. Without `with_variance` all batches had one.
@@ -317,12 +349,15 @@ contains
         integer(int64), intent(in), optional :: with_variance
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int64_t) :: those_with_variance
 
         those_with_variance = batches
         if (present(with_variance)) those_with_variance = with_variance
-        call conclude(self, lockstep_batch_norm_set_batches_tracked(c_object(self), batches, those_with_variance), stat, &
-            errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_set_batches_tracked(c_object(self), batches, &
+            those_with_variance))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> For layers that are local to each rank of `among`: gives all of them the running averages pooled, each with its
@@ -333,12 +368,15 @@ contains
         real(real64), intent(in), optional :: weight
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         real(real64) :: its_weight
 
         its_weight = 1
         if (present(weight)) its_weight = weight
-        call conclude(self, lockstep_batch_norm_synchronize_running_averages(c_object(self), c_object(among), its_weight), &
-            stat, errmsg, among)
+        outcome = outcome_of(self, lockstep_batch_norm_synchronize_running_averages(c_object(self), c_object(among), &
+            its_weight), among)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> As communicator%announce_failure, to the ranks of the layer's communicator.
@@ -347,7 +385,10 @@ contains
         character(*), intent(in) :: why
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_batch_norm_announce_failure(c_object(self), to_c(why)), stat, errmsg)
+        outcome = outcome_of(self, lockstep_batch_norm_announce_failure(c_object(self), to_c(why)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 end module

@@ -1,9 +1,10 @@
 !> What backward needs from forward.
 module lockstep_moments
     use, intrinsic :: iso_c_binding, only: c_associated, c_double, c_f_pointer, c_int, c_int32_t, c_int64_t, c_ptr
-    use, intrinsic :: iso_fortran_env, only: real64
+    use, intrinsic :: iso_fortran_env, only: int64, real64
     use lockstep_c
-    use lockstep_handle, only: c_object, conclude, give_up, handle, own
+    use lockstep_handle, only: c_object, call_outcome, conclude, give_up, handle, outcome_of, own_created
+    use lockstep_text, only: number
     implicit none
     private
     public :: prepare
@@ -29,6 +30,7 @@ contains
         integer, intent(in), optional :: group
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int32_t) :: chosen
         real(c_double) :: values
         type(c_ptr) :: means, variances
@@ -43,7 +45,15 @@ contains
             if (present(mean)) mean = copy_of(means, channels)
             if (present(variance)) variance = copy_of(variances, channels)
         end if
-        call conclude(self, code, stat, errmsg)
+        outcome = outcome_of(self, code)
+        if (code == lockstep_usage_error .and. present(group)) then
+            ! The library counts from 0.
+            if (lockstep_moments_read(c_object(self), 0_c_int32_t, values, means, variances, channels) == lockstep_ok) &
+                outcome%message = "these moments have no statistics group " // number(int(group, int64)) &
+                // ": they are numbered from 1, and as many as this rank takes part in"
+        end if
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     function copy_of(address, count) result(copy)
@@ -56,16 +66,16 @@ contains
         copy = values
     end function
 
-    !> Makes moments that a forward may write to, if there are none yet. `code` is the library's.
-    subroutine prepare(self, code)
+    !> Makes moments that a forward may write to, if there are none yet.
+    subroutine prepare(self, outcome)
         class(batch_moments), intent(inout) :: self
-        integer(c_int), intent(out) :: code
+        type(call_outcome), intent(out) :: outcome
         type(c_ptr) :: object
+        integer(c_int) :: code
 
-        code = lockstep_ok
         if (c_associated(c_object(self))) return
         code = lockstep_moments_create(object)
-        if (code == lockstep_ok) call own(self, object)
+        call own_created(self, code, object, outcome)
     end subroutine
 
     !> Also without a call, when the moments go out of scope.

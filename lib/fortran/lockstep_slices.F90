@@ -82,7 +82,8 @@ contains
         do i = 1, size(slices)
             associate (slice => slices(i))
                 problem = problem_if_unset(slice%x)
-                if (problem == "") problem = problem_of_all([slice%x, slice%z], ["x", "z"], real_kind, channels, slice%dim)
+                if (problem == "") &
+                    problem = problem_of_all([slice%x, slice%z], ["x", "z"], real_kind, channels, slice%dim)
             end associate
             if (problem /= "") exit
         end do
@@ -100,13 +101,14 @@ contains
         do i = 1, size(slices)
             associate (slice => slices(i))
                 problem = problem_if_unset(slice%x)
-                if (problem == "") problem = problem_of_all([slice%x, slice%dz], ["x ", "dz"], real_kind, channels, slice%dim)
-                if (problem == "" .and. slice%dx%real_kind /= 0) problem = problem_of_all([slice%x, slice%dx], &
-                    ["x ", "dx"], real_kind, channels, slice%dim)
-                if (problem == "" .and. slice%gamma_gradient%real_kind /= 0) problem = problem_of(slice%gamma_gradient, &
-                    "gamma_gradient", real_kind, channels, 1)
-                if (problem == "" .and. slice%beta_gradient%real_kind /= 0) problem = problem_of(slice%beta_gradient, &
-                    "beta_gradient", real_kind, channels, 1)
+                if (problem == "") &
+                    problem = problem_of_all([slice%x, slice%dz], ["x ", "dz"], real_kind, channels, slice%dim)
+                if (problem == "" .and. slice%dx%real_kind /= 0) &
+                    problem = problem_of_all([slice%x, slice%dx], ["x ", "dx"], real_kind, channels, slice%dim)
+                if (problem == "" .and. slice%gamma_gradient%real_kind /= 0) &
+                    problem = problem_of(slice%gamma_gradient, "gamma_gradient", real_kind, channels, 1)
+                if (problem == "" .and. slice%beta_gradient%real_kind /= 0) &
+                    problem = problem_of(slice%beta_gradient, "beta_gradient", real_kind, channels, 1)
             end associate
             if (problem /= "") exit
         end do

@@ -4,7 +4,8 @@ module lockstep_statistics
     use lockstep_c
     use lockstep_batch_norm, only: batch_norm
     use lockstep_communicator, only: communicator
-    use lockstep_handle, only: c_object, conclude, conclude_creation, give_up, handle, tell_of_failures
+    use lockstep_handle, only: c_object, call_outcome, conclude, give_up, handle, outcome_of, own_created, &
+        tell_of_failures
     use lockstep_layer, only: rank_of
     implicit none
     private
@@ -28,14 +29,17 @@ contains
         class(batch_norm), intent(in) :: layer
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         type(c_ptr) :: object
         integer(c_int) :: code
 
         call self%free()
         code = lockstep_precise_statistics_create(c_object(layer), object)
-        call conclude_creation(self, code, object, stat, errmsg, layer)
+        call own_created(self, code, object, outcome, layer)
         if (code == lockstep_ok) &
             call tell_of_failures(self, lockstep_batch_norm_announce_failure, c_object(layer), rank_of(layer))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Adds the batch of the layer's last forward; one without any value does not count.
@@ -43,8 +47,11 @@ contains
         class(precise_statistics), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
 
-        call conclude(self, lockstep_precise_statistics_add(c_object(self)), stat, errmsg)
+        outcome = outcome_of(self, lockstep_precise_statistics_add(c_object(self)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Makes what was added the layer's running averages. With `among`, for a layer that is local to each of its ranks:
@@ -56,6 +63,7 @@ contains
         class(communicator), intent(in), optional :: among
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
         integer(c_int64_t) :: least
         integer(c_int) :: code
 
@@ -66,7 +74,9 @@ contains
         else
             code = lockstep_precise_statistics_finish(c_object(self), least)
         end if
-        call conclude(self, code, stat, errmsg, among)
+        outcome = outcome_of(self, code, among)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
     end subroutine
 
     !> Also without a call, when the statistics go out of scope.
