@@ -83,16 +83,16 @@ contains
             problem = problem_of(views(i), trim(names(i)), real_kind, channels, dim)
             if (problem /= "") return
         end do
-        do i = 1, last
-            if (views(i)%rank == views(last)%rank .and. all(views(i)%extents == views(last)%extents) &
-                .and. .not. views(last)%end_unknown) cycle
+        if (views(last)%end_unknown) problem = problem_of_unknown_end(trim(names(last)))
+        do i = 1, last - 1
+            if (problem /= "") return
+            if (views(i)%rank == views(last)%rank .and. all(views(i)%extents == views(last)%extents)) cycle
             if (views(i)%end_unknown) then
                 problem = problem_of_unknown_end(trim(names(i)))
             else
                 problem = trim(names(last)) // " has the extents " // its_extents(views(last)) // ", but " &
                     // trim(names(i)) // " has " // its_extents(views(i))
             end if
-            return
         end do
     end function
 
