@@ -194,7 +194,8 @@ contains
         if (.not. c_associated(c_object(self))) then
             outcome = outcome_of(self, int(lockstep_usage_error, c_int))
         else if (problem /= "") then
-            outcome = call_outcome(int(lockstep_usage_error), error_prefix(self, what) // problem)
+            outcome%code = lockstep_usage_error
+            outcome%message = error_prefix(self, what) // problem
         end if
     end function
 

@@ -59,8 +59,9 @@ contains
 
         call read_handle(parent, fortran_handle, is_handle)
         if (.not. is_handle) then
-            outcome = call_outcome(int(lockstep_usage_error), "communicator%create: the parent must be an MPI &
-                &communicator: an integer, or type(MPI_Comm) of the module mpi_f08")
+            outcome%code = lockstep_usage_error
+            outcome%message = "communicator%create: the parent must be an MPI communicator: an integer, or &
+                &type(MPI_Comm) of the module mpi_f08"
             if (present(errmsg)) call outcome%tell(errmsg)
             call conclude(self, outcome, stat)
             return

@@ -119,7 +119,9 @@ contains
         class(handle), intent(in), optional :: other
         type(call_outcome) :: outcome
 
-        outcome = call_outcome(int(code), from_c(lockstep_message()))
+        ! Not by the constructor, whose text gfortran 12 never frees.
+        outcome%code = int(code)
+        outcome%message = from_c(lockstep_message())
         if (present(other)) then
             if (unusable(other) /= "") outcome%message = unusable(other)
         end if
