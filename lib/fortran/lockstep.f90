@@ -24,9 +24,11 @@ module lockstep
     use lockstep_slices, only: backward_slice, forward_slice
     use lockstep_statistics, only: precise_statistics
     use lockstep_text, only: from_c
+    use lockstep_threads, only: executor, executor_task, thread_pool
     implicit none
     private
     public :: batch_norm, batch_moments, communicator, precise_statistics, session, forward_slice, backward_slice
+    public :: executor, executor_task, thread_pool
     public :: lockstep_version, lockstep_mpi_library
     public :: real32, real64
 

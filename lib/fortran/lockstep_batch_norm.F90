@@ -10,13 +10,14 @@ module lockstep_batch_norm
         problem_of_all
     use lockstep_c
     use lockstep_handle, only: c_object, call_outcome, conclude, outcome_of
-    use lockstep_layer, only: channels_of, error_prefix, kind_of, layer
+    use lockstep_layer, only: channels_of, error_prefix, kind_of
     use lockstep_moments, only: batch_moments, prepare
+    use lockstep_settings, only: adjustable_layer
     use lockstep_slices, only: backward_slice, c_slice, forward_slice, problem_of_slices
     implicit none
     private
 
-    type, extends(layer), public :: batch_norm
+    type, extends(adjustable_layer), public :: batch_norm
     contains
         ! --- training: collective over the ranks of the statistics group ---
 

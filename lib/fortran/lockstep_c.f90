@@ -132,6 +132,12 @@ module lockstep_c
             type(c_ptr), intent(out) :: part
         end function
 
+        integer(c_int) function lockstep_communicator_check_agreement(communicator, what, key, text) bind(c)
+            import
+            type(c_ptr), value :: communicator
+            character(kind=c_char), intent(in) :: what(*), key(*), text(*)
+        end function
+
         integer(c_int) function lockstep_communicator_announce_failure(communicator, why) bind(c)
             import
             type(c_ptr), value :: communicator

@@ -19,6 +19,7 @@ module lockstep_communicator
         procedure :: split
         procedure :: rank => rank_of
         procedure :: size => size_of
+        procedure :: check_agreement
         procedure :: announce_failure
         procedure :: free => free_communicator
         procedure, nopass :: type_name => type_name_of_communicator
@@ -158,6 +159,21 @@ contains
         call conclude(self, outcome, stat)
         ranks = int(found)
     end function
+
+    !> Makes sure that `value` is the same text on every rank; otherwise every rank gets an error that names `what` (that
+    !> the ranks are about to do), `key` and the values. Collective.
+    subroutine check_agreement(self, what, key, value, stat, errmsg)
+        class(communicator), intent(in) :: self
+        character(*), intent(in) :: what, key, value
+        integer, intent(out), optional :: stat
+        character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
+
+        outcome = outcome_of(self, &
+            lockstep_communicator_check_agreement(c_object(self), to_c(what), to_c(key), to_c(value)))
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
+    end subroutine
 
     !> Tells all other ranks that this one cannot go on, and why: those that wait for it get an error with these words
     !> at once. The communicator is of no use after.

@@ -1,21 +1,24 @@
-!> The batch norm layer but for its passes: creation, settings, counters.
+!> The batch norm layer: its creation, what it is, and the threads that it uses.
 module lockstep_layer
-    use, intrinsic :: iso_c_binding, only: c_char, c_int, c_int32_t, c_int64_t, c_loc, c_null_ptr, c_ptr, c_sizeof
+    use, intrinsic :: iso_c_binding, only: c_associated, c_char, c_int, c_int32_t, c_int64_t, c_loc, c_null_ptr, &
+        c_ptr, c_sizeof
     use, intrinsic :: iso_fortran_env, only: int64, real32, real64
     use lockstep_c
     use lockstep_communicator, only: communicator
     use lockstep_handle, only: c_object, call_outcome, conclude, give_up, handle, outcome_of, own_created, &
         tell_of_failures
     use lockstep_text, only: from_c, to_c
+    use lockstep_threads, only: c_executor, executor, executor_box, thread_pool
     implicit none
     private
-    public :: kind_of, channels_of, rank_of, error_prefix
+    public :: kind_of, channels_of, rank_of, set_rank, error_prefix
 
     type, extends(handle), public :: layer
         private
         integer :: real_kind = 0
         integer(int64) :: channel_count = 0
         integer :: rank = -1
+        type(executor_box), pointer :: box => null()  ! of the program's own executor
     contains
         procedure :: create => create_layer
         procedure :: free => free_layer
@@ -23,16 +26,10 @@ module lockstep_layer
         procedure :: replicas
         procedure :: groups
         procedure :: name
-        procedure :: set_epsilon
-        procedure :: set_momentum
-        procedure :: set_cumulative
-        procedure :: set_frozen
-        procedure :: zero_gradients
-        procedure :: get_batches_tracked
-        procedure :: set_batches_tracked
-        procedure :: change_communicator
-        procedure :: synchronize_running_averages
-        procedure :: announce_failure
+        !> (pool, stat, errmsg) or (executor, stat, errmsg)
+        generic :: set_executor => set_pool, set_own_executor
+        procedure :: unset_executor
+        procedure, private :: set_pool, set_own_executor
         procedure, nopass :: type_name
         final :: finish_layer
     end type
@@ -89,8 +86,7 @@ contains
         if (code == lockstep_ok) then
             self%real_kind = kind
             self%channel_count = channels
-            self%rank = comm%rank()
-            call tell_of_failures(self, lockstep_batch_norm_announce_failure, object, self%rank)
+            call set_rank(self, comm%rank())
         end if
         if (present(errmsg)) call outcome%tell(errmsg)
         call conclude(self, outcome, stat)
@@ -121,7 +117,10 @@ contains
     subroutine free_layer(self)
         class(layer), intent(inout) :: self
 
-        call lockstep_batch_norm_free(give_up(self))
+        if (c_associated(c_object(self))) then
+            call lockstep_batch_norm_free(give_up(self))
+            call replace_box(self)
+        end if
     end subroutine
 
     impure elemental subroutine finish_layer(self)
@@ -220,6 +219,15 @@ contains
         rank_of = self%rank
     end function
 
+    !> The rank in its communicator, whom it tells of failures from now on.
+    subroutine set_rank(self, rank)
+        class(layer), intent(inout) :: self
+        integer, intent(in) :: rank
+
+        self%rank = rank
+        call tell_of_failures(self, lockstep_batch_norm_announce_failure, c_object(self), rank)
+    end subroutine
+
     function error_prefix(self, what) result(prefix)
         class(layer), intent(in) :: self
         character(*), intent(in) :: what
@@ -235,160 +243,67 @@ contains
         type_name = "batch_norm"
     end function
 
-    ! --- settings: collective over the layer's communicator, and not while a pass is under way ---
+    ! --- threads ---
 
-    subroutine set_epsilon(self, epsilon, stat, errmsg)
+    !> Spreads the layer's work over a pool of threads, with the same bits. Not while a pass is under way, and not
+    !> collective.
+    subroutine set_pool(self, pool, stat, errmsg)
         class(layer), intent(inout) :: self
-        real(real64), intent(in) :: epsilon
+        class(thread_pool), intent(in) :: pool
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
         type(call_outcome) :: outcome
-
-        outcome = outcome_of(self, lockstep_batch_norm_set_epsilon(c_object(self), epsilon))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    subroutine set_momentum(self, momentum, stat, errmsg)
-        class(layer), intent(inout) :: self
-        real(real64), intent(in) :: momentum
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-
-        outcome = outcome_of(self, lockstep_batch_norm_set_momentum(c_object(self), momentum, 0_c_int))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> From now on the running averages are plain averages of all batches.
-    subroutine set_cumulative(self, stat, errmsg)
-        class(layer), intent(inout) :: self
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-
-        outcome = outcome_of(self, lockstep_batch_norm_set_momentum(c_object(self), 0._real64, 1_c_int))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> Frozen, forward normalizes with the running averages and leaves them alone; passes exchange nothing.
-    subroutine set_frozen(self, frozen, stat, errmsg)
-        class(layer), intent(inout) :: self
-        logical, intent(in) :: frozen
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-
-        outcome = outcome_of(self, lockstep_batch_norm_set_frozen(c_object(self), merge(1_c_int, 0_c_int, frozen)))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> Normalizes over another communicator from now on; collective over that. Moments saved before are of no use after.
-    subroutine change_communicator(self, comm, replicas, group, stat, errmsg)
-        class(layer), intent(inout) :: self
-        class(communicator), intent(in) :: comm
-        integer, intent(in), optional :: replicas, group  !< as in create
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-        integer(c_int32_t) :: its_replicas, its_group
+        type(lockstep_executor) :: chosen
         integer(c_int) :: code
 
-        its_replicas = 0
-        if (present(replicas)) its_replicas = int(replicas, c_int32_t)
-        its_group = 0
-        if (present(group)) its_group = int(group, c_int32_t)
-        code = lockstep_batch_norm_change_communicator(c_object(self), c_object(comm), its_replicas, its_group)
-        if (code == lockstep_ok) then
-            self%rank = comm%rank()
-            call tell_of_failures(self, lockstep_batch_norm_announce_failure, c_object(self), self%rank)
+        code = lockstep_thread_pool_executor(c_object(pool), chosen)
+        if (code == lockstep_ok) code = lockstep_batch_norm_set_executor(c_object(self), chosen)
+        outcome = outcome_of(self, code, pool)
+        if (outcome%code == 0) call replace_box(self)
+        if (present(errmsg)) call outcome%tell(errmsg)
+        call conclude(self, outcome, stat)
+    end subroutine
+
+    !> The same over the program's own threads. The executor outlives the layer, or its unset_executor.
+    subroutine set_own_executor(self, own, stat, errmsg)
+        class(layer), intent(inout) :: self
+        class(executor), intent(inout), target :: own
+        integer, intent(out), optional :: stat
+        character(:), allocatable, intent(inout), optional :: errmsg
+        type(call_outcome) :: outcome
+        type(executor_box), pointer :: box
+
+        allocate (box)
+        box%executor => own
+        outcome = outcome_of(self, lockstep_batch_norm_set_executor(c_object(self), c_executor(box)))
+        if (outcome%code == 0) then
+            call replace_box(self, box)
+        else
+            deallocate (box)
         end if
-        outcome = outcome_of(self, code, comm)
         if (present(errmsg)) call outcome%tell(errmsg)
         call conclude(self, outcome, stat)
     end subroutine
 
-    ! --- gradients and counters ---
-
-    subroutine zero_gradients(self, stat, errmsg)
+    !> From now on the calling thread works alone.
+    subroutine unset_executor(self, stat, errmsg)
         class(layer), intent(inout) :: self
         integer, intent(out), optional :: stat
         character(:), allocatable, intent(inout), optional :: errmsg
         type(call_outcome) :: outcome
 
-        outcome = outcome_of(self, lockstep_batch_norm_zero_gradients(c_object(self)))
+        outcome = outcome_of(self, lockstep_batch_norm_set_executor(c_object(self)))
+        if (outcome%code == 0) call replace_box(self)
         if (present(errmsg)) call outcome%tell(errmsg)
         call conclude(self, outcome, stat)
     end subroutine
 
-    !> How many batches the running mean has seen, and how many the running variance (a batch of one value has none).
-    subroutine get_batches_tracked(self, batches, with_variance, stat, errmsg)
-        class(layer), intent(in) :: self
-        integer(int64), intent(out) :: batches
-        integer(int64), intent(out), optional :: with_variance
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-        integer(c_int64_t) :: those_with_variance
-        integer(c_int) :: code
-
-        code = lockstep_batch_norm_batches_tracked(c_object(self), batches, those_with_variance)
-        if (present(with_variance) .and. code == lockstep_ok) with_variance = those_with_variance
-        outcome = outcome_of(self, code)
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> For a layer that is loaded. Without `with_variance` all batches had one.
-    subroutine set_batches_tracked(self, batches, with_variance, stat, errmsg)
+    subroutine replace_box(self, box)
         class(layer), intent(inout) :: self
-        integer(int64), intent(in) :: batches
-        integer(int64), intent(in), optional :: with_variance
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-        integer(c_int64_t) :: those_with_variance
+        type(executor_box), pointer, intent(in), optional :: box
 
-        those_with_variance = batches
-        if (present(with_variance)) those_with_variance = with_variance
-        outcome = outcome_of(self, lockstep_batch_norm_set_batches_tracked(c_object(self), batches, &
-            those_with_variance))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> For layers that are local to each rank of `among`: gives all of them the running averages pooled, each with its
-    !> weight (1). Collective over `among`.
-    subroutine synchronize_running_averages(self, among, weight, stat, errmsg)
-        class(layer), intent(inout) :: self
-        class(communicator), intent(in) :: among
-        real(real64), intent(in), optional :: weight
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-        real(real64) :: its_weight
-
-        its_weight = 1
-        if (present(weight)) its_weight = weight
-        outcome = outcome_of(self, lockstep_batch_norm_synchronize_running_averages(c_object(self), c_object(among), &
-            its_weight), among)
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
-    end subroutine
-
-    !> As communicator%announce_failure, to the ranks of the layer's communicator.
-    subroutine announce_failure(self, why, stat, errmsg)
-        class(layer), intent(in) :: self
-        character(*), intent(in) :: why
-        integer, intent(out), optional :: stat
-        character(:), allocatable, intent(inout), optional :: errmsg
-        type(call_outcome) :: outcome
-
-        outcome = outcome_of(self, lockstep_batch_norm_announce_failure(c_object(self), to_c(why)))
-        if (present(errmsg)) call outcome%tell(errmsg)
-        call conclude(self, outcome, stat)
+        if (associated(self%box)) deallocate (self%box)
+        self%box => null()
+        if (present(box)) self%box => box
     end subroutine
 end module

@@ -48,6 +48,7 @@ program communicators_test
     call check_handles_of_mpi_f08()
     call check_what_is_no_handle()
     call check_parts()
+    call check_agreement()
     call check_announcements()
     call check_layers_announcements()
     call finish()
@@ -115,6 +116,19 @@ contains
         call comm%split(color=0, key=0, part=part, stat=stat, errmsg=errmsg)
         call check_error(stat, errmsg, lockstep_usage_error, "this communicator is empty")
         call check(part%size() == (ranks + 1 - mod(rank, 2)) / 2, "what cannot be split leaves the part alone")
+    end subroutine
+
+    subroutine check_agreement()
+        type(communicator) :: comm
+        integer :: stat
+        character(:), allocatable :: errmsg
+
+        call comm%create_world(timeout_seconds=60._real64)
+        call comm%check_agreement("the next step", "kind", "explicit")
+        if (ranks == 1) return
+        call comm%check_agreement("the next step", "kind", trim(merge("implicit", "explicit", rank == 0)), stat=stat, &
+            errmsg=errmsg)
+        call check_error(stat, errmsg, lockstep_communication_error, "the next step: kind: implicit on rank 0; explicit")
     end subroutine
 
     subroutine check_announcements()
