@@ -30,15 +30,16 @@ contains
         class(expectation), intent(inout) :: self
         real(real64), intent(in) :: x(:), dz(:), gamma(:), beta(:), epsilon
         integer, intent(in) :: channel(:)
-        real(real64), allocatable :: all_x(:), all_dz(:), deviation(:), normalized(:), all_normalized(:), dz_sum(:), &
-            product_sum(:)
+        real(real64), allocatable :: all_x(:), all_dz(:), all_channel_numbers(:), deviation(:), normalized(:), &
+            all_normalized(:), dz_sum(:), product_sum(:)
         integer, allocatable :: all_channel(:)
         integer :: c, channels
 
         channels = size(gamma)
         call gather(x, all_x)
         call gather(dz, all_dz)
-        call gather_channels(channel, all_channel)
+        call gather(real(channel, real64), all_channel_numbers)
+        all_channel = nint(all_channel_numbers)
         self%count = [(real(count(all_channel == c), real64), c = 1, channels)]
         self%mean = [(sum(all_x, all_channel == c) / self%count(c), c = 1, channels)]
         self%variance = [(sum((all_x - self%mean(c))**2, all_channel == c) / self%count(c), c = 1, channels)]
@@ -66,18 +67,6 @@ contains
         allocate (all_values(sum(counts)))
         call MPI_Allgatherv(mine, size(mine), MPI_DOUBLE_PRECISION, all_values, counts, offsets, MPI_DOUBLE_PRECISION, &
             MPI_COMM_WORLD, error)
-    end subroutine
-
-    subroutine gather_channels(mine, all_channels)
-        integer, intent(in) :: mine(:)
-        integer, allocatable, intent(out) :: all_channels(:)
-        integer, allocatable :: counts(:), offsets(:)
-        integer :: error
-
-        call measure(size(mine), counts, offsets)
-        allocate (all_channels(sum(counts)))
-        call MPI_Allgatherv(mine, size(mine), MPI_INTEGER, all_channels, counts, offsets, MPI_INTEGER, MPI_COMM_WORLD, &
-            error)
     end subroutine
 
     subroutine measure(mine, counts, offsets)
