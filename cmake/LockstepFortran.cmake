@@ -1,0 +1,86 @@
+# The Fortran module: whether it is built, and MPI's own modules for its tests. To be included by the top-level file,
+# since CMake wants a language to be enabled there.
+
+set(LOCKSTEP_FORTRAN AUTO CACHE STRING "Build the Fortran module lockstep: ON, OFF, or AUTO: if there is a compiler for it")
+set_property(CACHE LOCKSTEP_FORTRAN PROPERTY STRINGS AUTO ON OFF)
+
+# In another project AUTO follows that project: it is not made to look for a compiler that it does not use. Sanitizers
+# need their runtime from the same family of compilers in every language.
+set(lockstep_builds_fortran OFF)
+if(LOCKSTEP_FORTRAN STREQUAL "AUTO")
+  if(lockstep_top_level AND (NOT LOCKSTEP_SANITIZE OR CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))
+    include(CheckLanguage)
+    check_language(Fortran)
+  endif()
+  if(CMAKE_Fortran_COMPILER)
+    set(lockstep_builds_fortran ON)
+  endif()
+elseif(LOCKSTEP_FORTRAN)
+  set(lockstep_builds_fortran ON)
+endif()
+
+if(lockstep_builds_fortran)
+  enable_language(Fortran)
+  include(CheckSourceCompiles)
+  # Fortran 2018: arrays of any rank. gfortran has them since 10.
+  check_source_compiles(Fortran "
+    subroutine look_at(array, known)
+      real, dimension(..), intent(in), target, asynchronous :: array
+      logical, intent(out) :: known
+      select rank (array)
+      rank (1)
+        known = is_contiguous(array)
+      rank default
+        error stop 1, quiet=.true.
+      end select
+    end subroutine
+    program check
+    end program" LOCKSTEP_FORTRAN_COMPILER_WORKS SRC_EXT f90)
+  if(NOT LOCKSTEP_FORTRAN_COMPILER_WORKS)
+    if(LOCKSTEP_FORTRAN STREQUAL "AUTO")
+      message(STATUS "The Fortran module is left out: ${CMAKE_Fortran_COMPILER} does not know enough of Fortran 2018")
+      set(lockstep_builds_fortran OFF)
+    else()
+      message(FATAL_ERROR "LOCKSTEP_FORTRAN is ON, but ${CMAKE_Fortran_COMPILER} does not know enough of Fortran 2018 "
+        "(assumed rank); use gfortran 10 or newer, or set LOCKSTEP_FORTRAN=OFF")
+    endif()
+  endif()
+endif()
+
+set(lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-std=f2018>
+  $<$<Fortran_COMPILER_ID:GNU>:-Wall> $<$<Fortran_COMPILER_ID:GNU>:-Wextra>)
+if(LOCKSTEP_WERROR)
+  list(APPEND lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-Werror>)
+endif()
+
+# Finds MPI's modules, and MPI::MPI_Fortran: of the MPI that the library is built with, if that goes by a name of its own
+# (mpicxx.mpich has a mpifort.mpich beside it). A macro: find_package sets variables for the caller.
+macro(lockstep_find_mpi_fortran)
+  if(NOT MPI_Fortran_COMPILER AND MPI_CXX_COMPILER)
+    get_filename_component(lockstep_mpi_wrapper ${MPI_CXX_COMPILER} NAME)
+    get_filename_component(lockstep_mpi_folder ${MPI_CXX_COMPILER} DIRECTORY)
+    string(REGEX REPLACE "^mpi(cxx|c\\+\\+|CC)" "mpifort" lockstep_mpi_wrapper ${lockstep_mpi_wrapper})
+    if(EXISTS ${lockstep_mpi_folder}/${lockstep_mpi_wrapper})
+      set(MPI_Fortran_COMPILER ${lockstep_mpi_folder}/${lockstep_mpi_wrapper} CACHE FILEPATH "MPI's compiler for Fortran")
+    endif()
+  endif()
+  find_package(MPI COMPONENTS Fortran)
+endmacro()
+
+# Warnings for programs that let assignments allocate their arrays: gfortran takes the descriptors that these look at for
+# uninitialized.
+set(lockstep_fortran_program_flags ${lockstep_fortran_flags}
+  $<$<Fortran_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<Fortran_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+
+# lockstep_add_fortran_executable(target source...): a test or an example that uses the modules lockstep and mpi_f08.
+function(lockstep_add_fortran_executable target)
+  add_executable(${target} ${ARGN})
+  target_compile_options(${target} PRIVATE ${lockstep_fortran_program_flags} ${lockstep_sanitizers})
+  target_link_options(${target} PRIVATE ${lockstep_sanitizers})
+  if(LOCKSTEP_SANITIZE)
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/sanitizers.cpp)
+    target_link_options(${target} PRIVATE -Wl,--export-dynamic-symbol=dlclose)
+  endif()
+  target_link_libraries(${target} PRIVATE lockstep::fortran MPI::MPI_Fortran)
+  set_target_properties(${target} PROPERTIES Fortran_MODULE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/${target}.modules)
+endfunction()
