@@ -1,20 +1,19 @@
-"""The model text of Lockstep as PyTorch modules, and .safetensors files without any package beside numpy.
+"""The model text of Lockstep as PyTorch modules: the same layers with the same names and shapes of their arrays.
 
-    model = build("conv 16 3x3 pad 1, batchnorm, relu, flatten, linear 10", (28, 28, 1))
-    model.load_state_dict(read_safetensors("model.safetensors"))
+    model = model_from_text("conv 16 3x3 pad 1, batchnorm, relu, flatten, linear 10", (28, 28, 1))
+    load_weights(model, "model.safetensors")
 
 Shapes are height, width, channels, as Lockstep has them; PyTorch's tensors are [batch, channels, height, width].
 """
-import json
 import re
-import struct
 
-import numpy
 import torch
 from torch import nn
 
 
 class Residual(nn.Module):
+    """body(x) + shortcut(x), or + x if there is no shortcut."""
+
     def __init__(self, body, shortcut=None):
         super().__init__()
         self.body = body
@@ -124,38 +123,10 @@ def make_sequence(layers, channels, extent):
     return nn.Sequential(*modules), channels, extent
 
 
-def build(text, shape):
-    """torch.nn.Sequential in float and in training mode; shape is (height, width, channels)."""
-    height, width, channels = shape
-    return make_sequence(parse(text), channels, (height, width))[0].float().train()
+def model_from_text(text: str, shape: tuple[int, ...]) -> nn.Sequential:
+    """The modules, in float and in training mode, with PyTorch's own initial weights.
 
-
-DTYPES = {"F32": numpy.float32, "F64": numpy.float64, "I64": numpy.int64}
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    length = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8 : 8 + length])
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        values = numpy.frombuffer(content[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        arrays[name] = torch.from_numpy(values.copy())
-    return arrays
-
-
-def write_safetensors(path, arrays):
-    codes = {numpy.dtype(dtype): code for code, dtype in DTYPES.items()}
-    header, data = {}, b""
-    for name, tensor in arrays.items():
-        values = tensor.detach().cpu().contiguous().numpy()
-        header[name] = {"dtype": codes[values.dtype], "shape": list(values.shape),
-                        "data_offsets": [len(data), len(data) + values.nbytes]}
-        data += values.tobytes()
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
+    `shape` is (height, width, channels), or (values,) for inputs that are no images.
+    """
+    *extent, channels = shape
+    return make_sequence(parse(text), channels, tuple(extent) or None)[0].float().train()

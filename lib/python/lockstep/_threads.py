@@ -1,0 +1,2 @@
+def use_threads(a,n):
+    return None
