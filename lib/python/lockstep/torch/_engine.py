@@ -16,7 +16,7 @@ _TYPES = {torch.float32: c.FLOAT, torch.float64: c.DOUBLE}
 # A BackwardSlice, written in one go.
 _write_slice = struct.Struct("@QQQqqi4xQQ").pack_into
 _copy = ctypes.memmove
-_count_at = ctypes.c_int64.from_address
+_integer_at = ctypes.c_int64.from_address
 
 
 def require_type(x: torch.Tensor, what: str) -> None:
@@ -53,8 +53,7 @@ class Engine:
         self.eps, self.momentum = module.eps, module.momentum
         self.tracks = module.tracks()
         self.affine = module.weight is not None or module.bias is not None
-        self._bytes = self.channels * dtype.itemsize if hasattr(dtype, "itemsize") else (
-            self.channels * torch.finfo(dtype).bits // 8)
+        self._bytes = self.channels * torch.finfo(dtype).bits // 8
 
         self._communicator = _communicator.of(self.process_group, self.timeout)
         options = make_options(self.eps, self.momentum, self.affine, self.tracks, self.activation, name)
@@ -65,7 +64,8 @@ class Engine:
         self.layouts = Layouts(self.channels, self.name)
         # γ, β and the running averages are copied here and back in each pass: a few hundred bytes. The module's own
         # tensors may be replaced, moved or freed at any time.
-        self._gamma, self._beta, self._mean, self._variance = (self._values(which) for which in range(4))
+        self._addresses = [self._values(which) for which in range(4)]
+        self._verified = [0, 0, 0, 0]  # addresses of the module's tensors, as far as they have been looked at
         self._moments: list[Handle] = []
         self._free: list[int] = []
         # Whether backward sums over the ranks, which it must do on all of them or on none. None: not agreed on yet.
@@ -78,7 +78,6 @@ class Engine:
         self._unwanted = ctypes.create_string_buffer(max(64, self._bytes))
         self._unwanted_address = ctypes.addressof(self._unwanted)
         self._batches = ctypes.c_int64()
-        self._batches_in_c = 0
 
     def _text(self) -> str:
         text = ctypes.c_char_p()
@@ -98,7 +97,8 @@ class Engine:
 
     def serves(self, module, x: torch.Tensor) -> bool:
         """Whether it is what the module wants for x, or is after follow()."""
-        return (x.dtype is self.dtype and x.is_cpu and module.process_group is self.process_group
+        return (x.dtype is self.dtype and x.is_cpu and module.num_features == self.channels
+                and module.process_group is self.process_group
                 and module.activation == self.activation and module.tracks() == self.tracks
                 and module.timeout == self.timeout and module.threads == self.threads)
 
@@ -130,26 +130,28 @@ class Engine:
 
     def forward(self, module, x: torch.Tensor, shape: c.Shape) -> tuple[torch.Tensor, Saved]:
         """z, and what backward needs. Collective."""
-        parameters, buffers = module._parameters, module._buffers
-        self._take(parameters["weight"], self._gamma, "weight")
-        self._take(parameters["bias"], self._beta, "bias")
+        parameters, buffers, addresses = module._parameters, module._buffers, self._addresses
+        self._take(0, parameters["weight"])
+        self._take(1, parameters["bias"])
         if self.tracks:
-            mean, variance, batches = buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"]
-            self._take(mean, self._mean, "running_mean")
-            self._take(variance, self._variance, "running_var")
-            if self.momentum is None:
-                self._take_batches(batches)
+            mean = self._take(2, buffers["running_mean"])
+            variance = self._take(3, buffers["running_var"])
+            if self.momentum is None and buffers["num_batches_tracked"] is not None:
+                self._take_batches(buffers["num_batches_tracked"])
         z, saved = torch.empty_like(x), self.saved()
         code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
         if code:
             fail(code)
         if self.tracks:
-            _copy(mean.data_ptr(), self._mean, self._bytes)
-            _copy(variance.data_ptr(), self._variance, self._bytes)
-            if self.momentum is None or not shape.batch or not shape.spatial:
-                self._give_batches(batches)
-            elif batches is not None:
-                batches.add_(1)
+            _copy(mean, addresses[2], self._bytes)
+            _copy(variance, addresses[3], self._bytes)
+            batches = buffers["num_batches_tracked"]
+            # A batch that is empty on all ranks does not count.
+            if batches is not None and (shape.batch and shape.spatial or self._values_in(saved)):
+                if batches.dtype is torch.int64:
+                    _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
+                else:
+                    batches.add_(1)
         return z, saved
 
     def backward(self, x: torch.Tensor, dz: torch.Tensor, dx: torch.Tensor | None, shape: c.Shape, saved: Saved,
@@ -166,32 +168,40 @@ class Engine:
         if code:
             fail(code)
 
-    def _take(self, values: torch.Tensor | None, place: int, what: str) -> None:
-        if values is None:  # of a layer without: 1 and 0 from the beginning
-            return
-        if values.dtype is not self.dtype or values.numel() != self.channels or not values.is_contiguous():
-            self._refuse(values, what)
-        _copy(place, values.data_ptr(), self._bytes)
+    def _take(self, which: int, values: torch.Tensor | None) -> int | None:
+        """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor; returns the tensor's address."""
+        if values is None:
+            if self._verified[which]:  # it was taken away from the module: 1 or 0, as they are at first
+                initial = torch.full((self.channels,), 1.0 - which, dtype=self.dtype)
+                _copy(self._addresses[which], initial.data_ptr(), self._bytes)
+                self._verified[which] = 0
+            return None
+        address = values.data_ptr()
+        if address != self._verified[which] or values.dtype is not self.dtype:
+            self._verify(which, values)
+        _copy(self._addresses[which], address, self._bytes)
+        return address
 
-    def _refuse(self, values: torch.Tensor, what: str) -> None:
+    def _verify(self, which: int, values: torch.Tensor) -> None:
+        what = ("weight", "bias", "running_mean", "running_var")[which]
         require_type(values, f"batch norm '{self.name}': {what}")
         if values.dtype is not self.dtype:
             raise UsageError(f"batch norm '{self.name}': the input is {self.dtype}, but {what} is {values.dtype}; convert one "
                              "of them (autocast: disable it around the layer)")
-        raise UsageError(f"batch norm '{self.name}': {what} has shape {tuple(values.shape)}, strides {values.stride()}; it is "
-                         f"to have {self.channels} values side by side")
+        if values.shape != (self.channels,) or not values.is_contiguous():
+            raise UsageError(f"batch norm '{self.name}': {what} has shape {tuple(values.shape)} and strides "
+                             f"{values.stride()}; it is to have {self.channels} values side by side")
+        self._verified[which] = values.data_ptr()
 
     def _take_batches(self, batches: torch.Tensor) -> None:
         """Plain averages weigh a batch by how many there were, which a loaded state has changed perhaps."""
-        number = int(batches)
-        if number != self._batches_in_c:
-            check(library().lockstep_batch_norm_set_batches_tracked(self.address, number, number))
-            self._batches_in_c = number
-
-    def _give_batches(self, batches: torch.Tensor | None) -> None:
-        """For a batch that may have been empty on all ranks, and then did not count."""
-        before = self._batches_in_c
         check(library().lockstep_batch_norm_batches_tracked(self.address, ctypes.byref(self._batches), None))
-        self._batches_in_c = self._batches.value
-        if batches is not None:
-            batches.add_(self._batches_in_c - before)
+        number = int(batches)
+        if number != self._batches.value:
+            check(library().lockstep_batch_norm_set_batches_tracked(self.address, number, number))
+
+    def _values_in(self, saved: Saved) -> float:
+        """How many values per channel all ranks had together."""
+        count = ctypes.c_double()
+        check(library().lockstep_moments_read(saved.address, 0, ctypes.byref(count), None, None, None))
+        return count.value
