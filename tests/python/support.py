@@ -35,6 +35,13 @@ class RanksTest(unittest.TestCase):
         self.comm = lockstep.Communicator(timeout=self.SECONDS)
         self.assertEqual(self.comm.size, int(os.environ["LOCKSTEP_TEST_RANKS"]), "the ranks are not those that were asked for")
 
+    def run(self, result=None):
+        """A rank whose test fails tells the others, which may be waiting for it."""
+        super().run(result)
+        if not result.wasSuccessful() and hasattr(self, "comm"):
+            self.comm.announce_failure(f"{self.id()} has failed", quietly=True)
+        return result
+
     @property
     def several(self):
         return self.comm.size > 1

@@ -78,17 +78,6 @@ int lockstep_communicator_check_agreement(const lockstep_communicator* communica
     });
 }
 
-int lockstep_communicator_check_agreement(const lockstep_communicator* communicator, const char* what,
-                                          const char* key, const char* value) {
-    return guarded([&] {
-        require_mpi("checking an agreement");
-        for (const auto& [text, name] :
-             {std::pair(what, "what"), std::pair(key, "key"), std::pair(value, "value")})
-            if (text == nullptr) throw UsageError(std::string(name) + " is NULL");
-        check_agreement(communicator_of(communicator), what, {{key, value}});
-    });
-}
-
 int lockstep_communicator_announce_failure(const lockstep_communicator* communicator, const char* why) {
     return guarded([&] {
         require_mpi("announcing a failure");

@@ -47,12 +47,13 @@ def library() -> ctypes.CDLL:
     try:
         loaded.lockstep_version.restype = loaded.lockstep_mpi_library.restype = ctypes.c_char_p
         version = loaded.lockstep_version().decode()
+        if version == VERSION:
+            c.declare(loaded)
     except AttributeError as error:
         raise ImportError(f"{path} ({why}) is no library of Lockstep {VERSION}: {error}") from error
     if version != VERSION:
         raise ImportError(f"the package is Lockstep {VERSION}, but its library is {version}: {path} ({why}); take both of "
                           "one version")
-    c.declare(loaded)
     _show_to_plugins(loaded, path)
     loaded.path = path
     return loaded

@@ -69,18 +69,22 @@ FUNCTIONS = {
     "batch_norm_batches_tracked": (_address, POINTER(c_int64), POINTER(c_int64)),
     "batch_norm_set_batches_tracked": (_address, c_int64, c_int64),
     "batch_norm_zero_gradients": (_address,),
+    "batch_norm_set_executor": (_address, POINTER(Executor)),
     "batch_norm_set_epsilon": (_address, c_double),
     "batch_norm_set_momentum": (_address, c_double, c_int),
     "batch_norm_set_frozen": (_address, c_int),
     "batch_norm_change_communicator": (_address, _address, c_int32, c_int32),
     "batch_norm_synchronize_running_averages": (_address, _address, c_double),
+    "batch_norm_announce_failure": (_address, c_char_p),
+    "thread_pool_create": (c_int32, _place),
+    "thread_pool_executor": (_address, POINTER(Executor)),
     "precise_statistics_create": (_address, _place),
     "precise_statistics_add": (_address,),
     "precise_statistics_finish": (_address, c_int64),
     "precise_statistics_finish_among": (_address, _address, c_int64),
 }
 # These free a handle, or nothing if it is NULL.
-FREE = ("session", "communicator", "batch_norm", "moments", "precise_statistics")
+FREE = ("session", "communicator", "batch_norm", "moments", "precise_statistics", "thread_pool")
 # These return text, which is theirs.
 TEXT = ("version", "mpi_library", "message")
 

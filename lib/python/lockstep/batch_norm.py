@@ -47,7 +47,7 @@ class SyncBatchNorm:
                               ctypes.byref(options))
         self._address = self._handle.address
         self._under_way = None  # what a pass in two halves works on
-        self._pool = use_threads(self._address, threads) if threads is not None else None
+        use_threads(self._address, threads)
         for which, attribute in enumerate(("gamma", "beta", "running_mean", "running_var", "gamma_gradient",
                                            "beta_gradient")):
             setattr(self, attribute, self._values(which))

@@ -9,6 +9,7 @@ from .. import _prototypes as c
 from .. import communicator as _communicator
 from .._library import Handle, check, fail, library
 from .._options import make_options
+from .._threads import use_threads
 from ..errors import UsageError
 from ._layout import Layouts
 
@@ -60,6 +61,7 @@ class Engine:
         self._handle = Handle("batch_norm", _TYPES[dtype], self.channels, self._communicator.address,
                               ctypes.byref(options))
         self.address = self._handle.address
+        use_threads(self.address, self.threads)
         self.name = self._text()
         self.layouts = Layouts(self.channels, self.name)
         # γ, β and the running averages are copied here and back in each pass: a few hundred bytes. The module's own
