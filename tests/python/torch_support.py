@@ -30,3 +30,20 @@ class TorchTest(RanksTest):
     def same(self, actual, expected, what=""):
         self.assertEqual(actual.shape, expected.shape, what)
         self.assertTrue(torch.equal(actual, expected), what)
+
+
+def start_gloo(comm):
+    """torch.distributed over gloo, with the ranks of MPI; skips the program if PyTorch has been built without."""
+    import os
+    import sys
+    import tempfile
+
+    import torch.distributed as dist
+
+    if not (dist.is_available() and dist.is_gloo_available() if hasattr(dist, "is_gloo_available") else dist.is_available()):
+        print("skipped: PyTorch has no gloo")
+        sys.exit(77)
+    if not dist.is_initialized():
+        meeting = os.path.join(tempfile.gettempdir(), f"lockstep-gloo-{os.environ['LOCKSTEP_MPIRUN_JOB']}")
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=comm.rank, world_size=comm.size)
+    return dist

@@ -118,8 +118,8 @@ class Engine:
     def agree_on_input_gradient(self, wanted: bool) -> None:
         """Collective, once and whenever it changes: a rank that alone wants dx would wait for the others' sums in backward."""
         check(library().lockstep_communicator_check_agreement(
-            self._communicator.address, f"batch norm '{self.name}'".encode(), b"the input requires a gradient",
-            b"yes" if wanted else b"no"))
+            self._communicator.address, f"gradient of input to '{self.name}'".encode(), b"input.requires_grad",
+            b"True" if wanted else b"False"))
         self.input_gradient = wanted
 
     # --- passes ---
