@@ -93,9 +93,13 @@ class Communicator:
         raise TypeError("a communicator belongs to a running MPI job and cannot be pickled")
 
 
-@functools.cache
 def world(timeout: float = 300) -> Communicator:
     """The communicator of all ranks that everything in this process shares that names none. Collective at first."""
+    return _world(float(timeout))
+
+
+@functools.cache
+def _world(timeout: float) -> Communicator:
     return Communicator(timeout=timeout)
 
 
@@ -105,6 +109,7 @@ _attribute: int | None = None  # mpi4py's key of what we attach to its communica
 def of(comm, timeout: float = 300) -> Communicator:
     """A Communicator as it is; of mpi4py's, the one that all callers of this function share; of None, world()."""
     global _attribute
+    timeout = float(timeout)
     if isinstance(comm, Communicator):
         return comm
     if comm is None:
