@@ -10,6 +10,8 @@ import re
 import torch
 from torch import nn
 
+from ..errors import UsageError
+
 
 class Residual(nn.Module):
     """body(x) + shortcut(x), or + x if there is no shortcut."""
@@ -35,7 +37,7 @@ class Linear(nn.Linear):
         return super().forward(x.flatten(1))
 
 
-def parse(text):
+def parse(text: str) -> list[tuple[str, list[str], list]]:
     """[(kind, arguments, body)], as Lockstep's parser has it."""
     tokens = re.findall(r"[{},]|[^\s{},]+", text)
 
@@ -47,16 +49,22 @@ def parse(text):
         return layers
 
     def layer():
+        if not tokens or tokens[0] in "{},":
+            raise UsageError(f"a layer is missing {f'before {tokens[0]!r}' if tokens else 'at the end'}: {text!r}")
         kind, arguments, body = tokens.pop(0), [], []
         while tokens and tokens[0] not in "{},":
             arguments.append(tokens.pop(0))
         if tokens and tokens[0] == "{":
             tokens.pop(0)
             body = sequence()
-            tokens.pop(0)
+            if not tokens or tokens.pop(0) != "}":
+                raise UsageError(f"'}}' is missing after {kind!r}: {text!r}")
         return kind, arguments, body
 
-    return sequence()
+    layers = sequence()
+    if tokens:
+        raise UsageError(f"nothing may stand before {tokens[0]!r}: {text!r}")
+    return layers
 
 
 def window(text):
@@ -107,17 +115,25 @@ def make_layer(layer, follower, channels, extent):
         return Linear(channels, int(arguments[0]))
     if kind == "dropout":
         return nn.Dropout(float(arguments[0]))
-    return {"flatten": nn.Flatten, "global-average-pool": GlobalAveragePool}[kind]()
+    if kind == "flatten":
+        return nn.Flatten()
+    if kind == "global-average-pool":
+        return GlobalAveragePool()
+    raise UsageError(f"unknown layer {kind!r}")
 
 
 def make_sequence(layers, channels, extent):
     modules = []
     for i, layer in enumerate(layers):
         follower = layers[i + 1][0] if i + 1 < len(layers) else None
-        module = make_layer(layer, follower, channels, extent).double().eval()
-        with torch.no_grad():  # what it gives, by trying
-            example = torch.zeros((1, channels) + (extent or ()), dtype=torch.float64)
-            shape = module(example).shape
+        try:
+            module = make_layer(layer, follower, channels, extent).double().eval()
+            with torch.no_grad():  # what it gives, by trying
+                shape = module(torch.zeros((1, channels) + (extent or ()), dtype=torch.float64)).shape
+        except UsageError:
+            raise
+        except (ValueError, IndexError, TypeError, RuntimeError) as error:
+            raise UsageError(f"the layer '{' '.join([layer[0], *layer[1]])}' makes no sense here: {error}") from error
         channels, extent = shape[1], tuple(shape[2:]) or None
         modules.append(module)
     return nn.Sequential(*modules), channels, extent
