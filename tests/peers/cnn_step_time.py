@@ -39,8 +39,8 @@ def torch_process(rank, ranks, mode, batch, channels_last, result):
     import torch
     import torch.distributed as dist
 
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    import torch_model
+    sys.path.insert(0, os.path.join(ROOT, "lib", "python"))
+    from lockstep.torch import model_from_text
 
     class SyncStatistics(torch.autograd.Function):
         """One all-reduce forward (sums and sums of squares) and one backward."""
@@ -74,7 +74,7 @@ def torch_process(rank, ranks, mode, batch, channels_last, result):
 
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    model = torch_model.build(MODEL, (28, 28, 1))
+    model = model_from_text(MODEL, (28, 28, 1))
     if ranks > 1:
         os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT="29511")
         dist.init_process_group("gloo", rank=rank, world_size=ranks)

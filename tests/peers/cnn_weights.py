@@ -16,10 +16,10 @@ import tempfile
 import numpy
 import torch
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import torch_model
-
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+sys.path.insert(0, os.path.join(ROOT, "lib", "python"))
+from lockstep.torch import model_from_text, read_safetensors, write_safetensors
+
 MODEL = ("conv 6 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 9 3x3 stride 2 pad 1, batchnorm, relu, "
          "conv 9 3x3 pad 1, batchnorm }, relu, conv 7 2x3, relu, avgpool 2, flatten, linear 10")
 
@@ -30,7 +30,7 @@ def read_idx(path, offset):
 
 
 def torch_loss(arrays, folder):
-    model = torch_model.build(MODEL, (28, 28, 1))
+    model = model_from_text(MODEL, (28, 28, 1))
     model.load_state_dict(arrays, strict=True)
     images = read_idx(os.path.join(folder, "t10k-images-idx3-ubyte.gz"), 16).reshape(-1, 1, 28, 28)
     labels = read_idx(os.path.join(folder, "t10k-labels-idx1-ubyte.gz"), 8)
@@ -58,17 +58,17 @@ def main():
         run(program, "train", *data, "--epochs", "1", "--train-samples", "1000", "--output", output)
         weights = os.path.join(output, "model.safetensors")
         ours = [("lockstep → PyTorch", lockstep_loss(program, weights, data),
-                 torch_loss(torch_model.read_safetensors(weights), folder))]
+                 torch_loss(read_safetensors(weights), folder))]
 
         torch.manual_seed(3)
-        arrays = torch_model.build(MODEL, (28, 28, 1)).state_dict()
+        arrays = model_from_text(MODEL, (28, 28, 1)).state_dict()
         for name, values in arrays.items():
             if name.endswith("running_var"):
                 values.uniform_(0.5, 2)
             elif name.endswith("running_mean"):
                 values.normal_()
         weights = os.path.join(scratch, "torch.safetensors")
-        torch_model.write_safetensors(weights, arrays)
+        write_safetensors(weights, arrays)
         ours.append(("PyTorch → lockstep", lockstep_loss(program, weights, data), torch_loss(arrays, folder)))
     agree = True
     for direction, lockstep, pytorch in ours:

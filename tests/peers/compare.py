@@ -1,4 +1,4 @@
-"""Runs peers and Lockstep in turns and prints ratios of medians: compare.py kernels|step|scaling|sums|memory"""
+"""Runs peers and Lockstep in turns and prints ratios of medians: compare.py kernels|step|scaling|sums|memory|python"""
 import json
 import os
 import random
@@ -173,5 +173,11 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
         print(f"{kind:>8} {ours:9.0f} {peer:11.0f} {ours / peer:6.2f}")
 
 
+def python():
+    """Our layer in PyTorch beside PyTorch's own: python_layer.py takes the turns itself."""
+    subprocess.run(["mpirun", "-n", "2", "--bind-to", "core", "/usr/bin/python3", "tests/peers/python_layer.py"], check=True,
+                   env={**HUGE_PAGES, "PYTHONPATH": "build/python"})
+
+
 if __name__ == "__main__":
-    {"kernels": kernels, "step": step, "scaling": scaling, "sums": sums, "memory": memory}[sys.argv[1]]()
+    {"kernels": kernels, "step": step, "scaling": scaling, "sums": sums, "memory": memory, "python": python}[sys.argv[1]]()

@@ -98,4 +98,5 @@ def main():
         print(statistics.median(turns), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -10,8 +10,8 @@ import sys
 
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "peers"))
-import torch_model
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "lib", "python"))
+from lockstep.torch import models
 
 LAYERS = ("relu", "leaky-relu", "leaky-relu 0.2", "elu", "elu 0.7", "gelu", "gelu tanh", "silu", "tanh", "sigmoid",
           "softplus", "identity")
@@ -29,7 +29,7 @@ print("struct ActivationReference {\n    const char* model;\n    std::vector<dou
 print(f"inline const std::vector<double> activation_inputs{show(torch.tensor(INPUTS, dtype=torch.float64))};\n")
 print("inline const std::vector<ActivationReference> activation_references{")
 for text in LAYERS:
-    layer = torch_model.make_layer(torch_model.parse(text)[0], None, 1, None)
+    layer = models.make_layer(models.parse(text)[0], None, 1, None)
     x = torch.tensor(INPUTS, dtype=torch.float64, requires_grad=True)
     z = layer(x)
     z.backward(1 + torch.arange(len(INPUTS), dtype=torch.float64) / 64)

@@ -10,8 +10,8 @@ import sys
 
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "peers"))
-import torch_model
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "lib", "python"))
+from lockstep.torch import models
 from reference_network import draw, set_parameters, weighted_sum
 
 MODEL = ("conv 4 3x3 pad 1, batchnorm, relu, maxpool 2, residual { conv 6 3x3 stride 2 pad 1, batchnorm, relu, "
@@ -27,7 +27,7 @@ def images():
 
 
 def main():
-    model = torch_model.build(MODEL, (HEIGHT, WIDTH, CHANNELS)).double()
+    model = models.model_from_text(MODEL, (HEIGHT, WIDTH, CHANNELS)).double()
     set_parameters(model)
     x = images()
     labels = torch.tensor([draw(100, i) % CLASSES for i in range(SAMPLES)])

@@ -13,8 +13,8 @@ import sys
 import torch
 from torch.nn import functional
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "peers"))
-import torch_model
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "lib", "python"))
+from lockstep.torch import models
 from reference_network import draw, set_parameters, weighted_sum
 
 # No linear layer stands right before a batch norm: its bias would have gradients of rounding errors alone, and AdamW
@@ -54,7 +54,7 @@ def targets(loss):
 
 def train(activation, loss, optimizer, clip_norm):
     """The losses, and the trained model."""
-    model = torch_model.build(f"flatten, {MODEL.format(activation)}", (1, 1, INPUTS)).double()
+    model = models.model_from_text(f"flatten, {MODEL.format(activation)}", (1, 1, INPUTS)).double()
     set_parameters(model)
     steps, x, y = OPTIMIZERS[optimizer](model.parameters()), inputs(), targets(loss)
     losses, clipped = [], 0

@@ -1,20 +1,21 @@
-"""The model text of Lockstep as PyTorch modules, and .safetensors files without any package beside numpy.
+"""The model text of Lockstep as PyTorch modules: the same layers with the same names and shapes of their arrays.
 
-    model = build("conv 16 3x3 pad 1, batchnorm, relu, flatten, linear 10", (28, 28, 1))
-    model.load_state_dict(read_safetensors("model.safetensors"))
+    model = model_from_text("conv 16 3x3 pad 1, batchnorm, relu, flatten, linear 10", (28, 28, 1))
+    load_weights(model, "model.safetensors")
 
 Shapes are height, width, channels, as Lockstep has them; PyTorch's tensors are [batch, channels, height, width].
 """
-import json
 import re
-import struct
 
-import numpy
 import torch
 from torch import nn
 
+from ..errors import UsageError
+
 
 class Residual(nn.Module):
+    """body(x) + shortcut(x), or + x if there is no shortcut."""
+
     def __init__(self, body, shortcut=None):
         super().__init__()
         self.body = body
@@ -36,7 +37,7 @@ class Linear(nn.Linear):
         return super().forward(x.flatten(1))
 
 
-def parse(text):
+def parse(text: str) -> list[tuple[str, list[str], list]]:
     """[(kind, arguments, body)], as Lockstep's parser has it."""
     tokens = re.findall(r"[{},]|[^\s{},]+", text)
 
@@ -48,16 +49,22 @@ def parse(text):
         return layers
 
     def layer():
+        if not tokens or tokens[0] in "{},":
+            raise UsageError(f"a layer is missing {f'before {tokens[0]!r}' if tokens else 'at the end'}: {text!r}")
         kind, arguments, body = tokens.pop(0), [], []
         while tokens and tokens[0] not in "{},":
             arguments.append(tokens.pop(0))
         if tokens and tokens[0] == "{":
             tokens.pop(0)
             body = sequence()
-            tokens.pop(0)
+            if not tokens or tokens.pop(0) != "}":
+                raise UsageError(f"'}}' is missing after {kind!r}: {text!r}")
         return kind, arguments, body
 
-    return sequence()
+    layers = sequence()
+    if tokens:
+        raise UsageError(f"nothing may stand before {tokens[0]!r}: {text!r}")
+    return layers
 
 
 def window(text):
@@ -108,54 +115,34 @@ def make_layer(layer, follower, channels, extent):
         return Linear(channels, int(arguments[0]))
     if kind == "dropout":
         return nn.Dropout(float(arguments[0]))
-    return {"flatten": nn.Flatten, "global-average-pool": GlobalAveragePool}[kind]()
+    if kind == "flatten":
+        return nn.Flatten()
+    if kind == "global-average-pool":
+        return GlobalAveragePool()
+    raise UsageError(f"unknown layer {kind!r}")
 
 
 def make_sequence(layers, channels, extent):
     modules = []
     for i, layer in enumerate(layers):
         follower = layers[i + 1][0] if i + 1 < len(layers) else None
-        module = make_layer(layer, follower, channels, extent).double().eval()
-        with torch.no_grad():  # what it gives, by trying
-            example = torch.zeros((1, channels) + (extent or ()), dtype=torch.float64)
-            shape = module(example).shape
+        try:
+            module = make_layer(layer, follower, channels, extent).double().eval()
+            with torch.no_grad():  # what it gives, by trying
+                shape = module(torch.zeros((1, channels) + (extent or ()), dtype=torch.float64)).shape
+        except UsageError:
+            raise
+        except (ValueError, IndexError, TypeError, RuntimeError) as error:
+            raise UsageError(f"the layer '{' '.join([layer[0], *layer[1]])}' makes no sense here: {error}") from error
         channels, extent = shape[1], tuple(shape[2:]) or None
         modules.append(module)
     return nn.Sequential(*modules), channels, extent
 
 
-def build(text, shape):
-    """torch.nn.Sequential in float and in training mode; shape is (height, width, channels)."""
-    height, width, channels = shape
-    return make_sequence(parse(text), channels, (height, width))[0].float().train()
+def model_from_text(text: str, shape: tuple[int, ...]) -> nn.Sequential:
+    """The modules, in float and in training mode, with PyTorch's own initial weights.
 
-
-DTYPES = {"F32": numpy.float32, "F64": numpy.float64, "I64": numpy.int64}
-
-
-def read_safetensors(path):
-    with open(path, "rb") as file:
-        content = file.read()
-    length = struct.unpack("<Q", content[:8])[0]
-    header = json.loads(content[8 : 8 + length])
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (8 + length + offset for offset in entry["data_offsets"])
-        values = numpy.frombuffer(content[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        arrays[name] = torch.from_numpy(values.copy())
-    return arrays
-
-
-def write_safetensors(path, arrays):
-    codes = {numpy.dtype(dtype): code for code, dtype in DTYPES.items()}
-    header, data = {}, b""
-    for name, tensor in arrays.items():
-        values = tensor.detach().cpu().contiguous().numpy()
-        header[name] = {"dtype": codes[values.dtype], "shape": list(values.shape),
-                        "data_offsets": [len(data), len(data) + values.nbytes]}
-        data += values.tobytes()
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
+    `shape` is (height, width, channels), or (values,) for inputs that are no images.
+    """
+    *extent, channels = shape
+    return make_sequence(parse(text), channels, tuple(extent) or None)[0].float().train()
