@@ -1,6 +1,6 @@
 /// Everything that Lockstep offers to C++ programs.
 ///
-/// A program that wants the batch norm layer alone includes <lockstep/norm/sync_batch_norm.hpp> and links
+/// A program that wants the batch norm layer alone includes <lockstep/norm.hpp> and links
 /// lockstep::norm, which needs MPI and nothing else.
 #pragma once
 
@@ -67,6 +67,7 @@
 #include <lockstep/nn/residual.hpp>
 #include <lockstep/nn/sequence.hpp>
 #include <lockstep/nn/tensor.hpp>
+#include <lockstep/norm.hpp>
 #include <lockstep/norm/batch_norm_types.hpp>
 #include <lockstep/norm/kernel_team.hpp>
 #include <lockstep/norm/kernels.hpp>

@@ -1,8 +1,7 @@
 // What an embedder relies on, checked from outside: numbers, errors that can be caught, and ends after
 // MPI_Finalize.
 #include <lockstep/base/error.hpp>
-#include <lockstep/norm/precise_statistics.hpp>
-#include <lockstep/norm/sync_batch_norm.hpp>
+#include <lockstep/norm.hpp>
 
 #include <mpi.h>
 

@@ -1,6 +1,6 @@
 // Fits y = f(x) by a batch norm and a linear readout, on any number of MPI ranks, each with its own share of
 // the data. The features differ in scale by a factor of a million: batch norm takes care of that.
-#include <lockstep/norm/sync_batch_norm.hpp>
+#include <lockstep/norm.hpp>
 
 #include <mpi.h>
 
