@@ -33,6 +33,7 @@ class FinalizeWatch {
         auto& watch = *static_cast<FinalizeWatch*>(value);
         if (watch.before_ == nullptr) return MPI_SUCCESS;  // no: the watch ends
         watch.before_();
+        MPI_Comm_free_keyval(&watch.key_);
         watch.finalized_.store(true, std::memory_order_relaxed);
         return MPI_SUCCESS;
     }

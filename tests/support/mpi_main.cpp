@@ -34,6 +34,15 @@ bool has_expected_ranks() {
     return false;
 }
 
+/// --threads=serialized or multiple; other tests have one thread.
+int wanted_thread_level(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+        if (std::string(argv[i]) == "--threads=serialized") return MPI_THREAD_SERIALIZED;
+        if (std::string(argv[i]) == "--threads=multiple") return MPI_THREAD_MULTIPLE;
+    }
+    return MPI_THREAD_FUNNELED;
+}
+
 /// Says on which rank a check failed. GoogleTest's own printer speaks on rank 0 only, so the other ranks
 /// print the whole failure, in one write, lest the lines of two ranks mingle.
 class FailurePrinter : public testing::EmptyTestEventListener {
@@ -110,7 +119,7 @@ bool has_forced_instruction_set() {
 
 int main(int argc, char** argv) {
     int provided = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Init_thread(&argc, &argv, wanted_thread_level(argc, argv), &provided);
     testing::InitGoogleTest(&argc, argv);
     if (!has_expected_ranks()) {
         MPI_Finalize();
