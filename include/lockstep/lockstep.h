@@ -13,7 +13,8 @@
 ///
 /// Threads: a handle, and all handles of layers on one communicator, belong to one thread at a time; infer alone may
 /// be called by several, for a layer without an executor. If threads besides the main one call, MPI needs
-/// MPI_THREAD_SERIALIZED, and MPI_THREAD_MULTIPLE if two communicators are in use at the same time.
+/// MPI_THREAD_SERIALIZED, and MPI_THREAD_MULTIPLE if two communicators are in use at the same time. An exchange on a
+/// thread that may not, or while another thread is in one, is a LOCKSTEP_USAGE_ERROR.
 #ifndef LOCKSTEP_LOCKSTEP_H
 #define LOCKSTEP_LOCKSTEP_H
 
@@ -128,8 +129,8 @@ LOCKSTEP_EXPORT const char* lockstep_message(void);
 LOCKSTEP_EXPORT int lockstep_session_create(lockstep_session** session);
 LOCKSTEP_EXPORT void lockstep_session_free(lockstep_session* session);
 
-/* Duplicates `parent`; collective, and as MPI_Comm_dup does it waits for all ranks, whatever the time-out: that is of the
- * exchanges over the duplicate. Layers that share it notice each other's mistakes. */
+/* Duplicates `parent`; collective over it. The time-out is of this call and of the exchanges over the duplicate. Layers
+ * that share it notice each other's mistakes. */
 LOCKSTEP_EXPORT int lockstep_communicator_create(MPI_Comm parent, double timeout_seconds,
                                                  lockstep_communicator** communicator);
 /* The same from a Fortran handle: comm, or comm%MPI_VAL with the module mpi_f08; MPI_Comm_c2f gives it in C. */

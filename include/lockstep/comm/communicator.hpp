@@ -26,8 +26,13 @@ struct CommunicatorOptions {
 /// A handle on a duplicate of an MPI communicator.
 ///
 /// Construction from an MPI_Comm is collective over it and duplicates it, so that no message of ours can meet
-/// one of the caller's. Copies of the handle share that one duplicate, which is freed with the last of them
-/// (or left alone where MPI is finalized already). MPI must be initialized; it is never initialized here.
+/// one of the caller's. Copies of the handle share that one duplicate, which is freed after the last of them, once
+/// all ranks have let go (or left alone where MPI is finalized already). MPI must be initialized; it is never
+/// initialized here. A rank that does not come for the construction is a CommunicationError after the time-out.
+///
+/// Threads: with all that was made with it, a handle serves one thread at a time; another that comes meanwhile gets a
+/// UsageError. With MPI_THREAD_SINGLE or FUNNELED that is the thread that initialized MPI; with SERIALIZED one thread
+/// at a time over all communicators; with MULTIPLE each may have a communicator of its own.
 ///
 /// A rank whose exchange fails tells all others, so that whoever waits on this communicator fails with the
 /// same words instead of waiting for its time-out. A communicator that has failed stays so: make a new one.
