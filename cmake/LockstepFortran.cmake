@@ -53,19 +53,10 @@ if(LOCKSTEP_WERROR)
   list(APPEND lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-Werror>)
 endif()
 
-# Finds MPI's modules, and MPI::MPI_Fortran: of the MPI that the library is built with, if that goes by a name of its own
-# (mpicxx.mpich has a mpifort.mpich beside it). A macro: find_package sets variables for the caller.
-macro(lockstep_find_mpi_fortran)
-  if(NOT MPI_Fortran_COMPILER AND MPI_CXX_COMPILER)
-    get_filename_component(lockstep_mpi_wrapper ${MPI_CXX_COMPILER} NAME)
-    get_filename_component(lockstep_mpi_folder ${MPI_CXX_COMPILER} DIRECTORY)
-    string(REGEX REPLACE "^mpi(cxx|c\\+\\+|CC)" "mpifort" lockstep_mpi_wrapper ${lockstep_mpi_wrapper})
-    if(EXISTS ${lockstep_mpi_folder}/${lockstep_mpi_wrapper})
-      set(MPI_Fortran_COMPILER ${lockstep_mpi_folder}/${lockstep_mpi_wrapper} CACHE FILEPATH "MPI's compiler for Fortran")
-    endif()
-  endif()
-  find_package(MPI COMPONENTS Fortran)
-endmacro()
+# Programs take their MPI::MPI_Fortran where they like, also a parent project; of the MPI that the library is built with.
+if(lockstep_builds_fortran)
+  lockstep_choose_mpi_for(Fortran mpifort)
+endif()
 
 # Warnings for programs that let assignments allocate their arrays: gfortran takes the descriptors that these look at for
 # uninitialized.

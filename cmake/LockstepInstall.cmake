@@ -77,13 +77,23 @@ foreach(definition IN LISTS MPI_CXX_COMPILE_DEFINITIONS)
   string(APPEND pkg_mpi_flags " -D${definition}")
 endforeach()
 list(JOIN MPI_CXX_LIBRARIES " " pkg_mpi_libraries)
-set(pkg_hdf5_library ${lockstep_hdf5_library})  # nothing without HDF5
-set(pkg_cxx_library stdc++)
-if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
-  set(pkg_cxx_library c++)
+
+# A shared library brings along what it needs itself. Users of a static one link that, too: those of C and Fortran also the
+# library of C++. Here rather than under Libs.private, for who forgets pkg-config's --static gets pages of linker errors.
+set(pkg_norm_needs "")
+set(pkg_lockstep_needs "")
+if(NOT BUILD_SHARED_LIBS)
+  set(pkg_norm_needs "-lstdc++ -lm")
+  if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+    set(pkg_norm_needs "-lc++ -lm")
+  endif()
+  set(pkg_lockstep_needs ${lockstep_hdf5_library})  # nothing without HDF5
 endif()
 
 set(packages lockstep-norm)
+if(lockstep_builds_fortran)
+  list(APPEND packages lockstep-fortran)
+endif()
 if(lockstep_builds_all)
   list(APPEND packages lockstep)
 endif()

@@ -26,3 +26,33 @@ function(lockstep_which_mpi name_result family_result)
   set(${name_result} "${name}" PARENT_SCOPE)
   set(${family_result} "${family}" PARENT_SCOPE)
 endfunction()
+
+# lockstep_choose_mpi_for(language wrapper): C or Fortran gets the MPI of C++ if that goes by a name of its own: mpicxx.mpich
+# has a mpifort.mpich beside it. FindMPI would take the first mpifort in PATH, and a program would be linked with two MPIs.
+# To be called when MPI was found for C++; who has named a wrapper for the language, or found MPI for it, keeps that.
+function(lockstep_choose_mpi_for language wrapper)
+  if(MPI_${language}_COMPILER OR NOT MPI_CXX_COMPILER)
+    return()
+  endif()
+  get_filename_component(name ${MPI_CXX_COMPILER} NAME)
+  get_filename_component(folder ${MPI_CXX_COMPILER} DIRECTORY)
+  string(REGEX REPLACE "^mpi(cxx|c\\+\\+|CC)" "${wrapper}" name ${name})
+  if(name MATCHES "^${wrapper}" AND EXISTS ${folder}/${name})
+    set(MPI_${language}_COMPILER ${folder}/${name} CACHE FILEPATH "MPI compiler for ${language}")
+  endif()
+endfunction()
+
+# lockstep_mpi_of_another(language result): the MPI library that was found for that language if it is certain that it is not
+# the one of C++, or nothing.
+function(lockstep_mpi_of_another language result)
+  set(theirs ${MPI_${language}_LIBRARIES})
+  set(ours ${MPI_CXX_LIBRARIES})
+  list(FILTER theirs INCLUDE REGEX "/lib(mpi|mpich)\\.[^/]*$")
+  list(FILTER ours INCLUDE REGEX "/lib(mpi|mpich)\\.[^/]*$")
+  set(${result} "" PARENT_SCOPE)
+  foreach(library IN LISTS theirs)
+    if(ours AND NOT library IN_LIST ours)
+      set(${result} ${library} PARENT_SCOPE)
+    endif()
+  endforeach()
+endfunction()
