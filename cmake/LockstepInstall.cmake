@@ -82,11 +82,13 @@ list(JOIN MPI_CXX_LIBRARIES " " pkg_mpi_libraries)
 # library of C++. Here rather than under Libs.private, for who forgets pkg-config's --static gets pages of linker errors.
 set(pkg_norm_needs "")
 set(pkg_lockstep_needs "")
+set(pkg_lockstep_packages "")
 if(NOT BUILD_SHARED_LIBS)
   set(pkg_norm_needs "-lstdc++ -lm")
   if("c++" IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
     set(pkg_norm_needs "-lc++ -lm")
   endif()
+  set(pkg_lockstep_packages ", zlib")
   set(pkg_lockstep_needs ${lockstep_hdf5_library})  # nothing without HDF5
 endif()
 
