@@ -53,6 +53,12 @@ if(LOCKSTEP_WERROR)
   list(APPEND lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-Werror>)
 endif()
 
+# As lockstep_optimization, for projects without a build type.
+set(lockstep_fortran_optimization "")
+if(NOT CMAKE_Fortran_FLAGS MATCHES "(^| )-O")
+  set(lockstep_fortran_optimization $<$<STREQUAL:$<CONFIG>,>:-O2>)
+endif()
+
 # Programs take their MPI::MPI_Fortran where they like, also a parent project; of the MPI that the library is built with.
 if(lockstep_builds_fortran)
   lockstep_choose_mpi_for(Fortran mpifort)
