@@ -47,10 +47,10 @@ if(lockstep_builds_fortran)
   endif()
 endif()
 
-set(lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-std=f2018>
-  $<$<Fortran_COMPILER_ID:GNU>:-Wall> $<$<Fortran_COMPILER_ID:GNU>:-Wextra>)
+set(lockstep_fortran_flags $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-std=f2018>
+  $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-Wall> $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-Wextra>)
 if(LOCKSTEP_WERROR)
-  list(APPEND lockstep_fortran_flags $<$<Fortran_COMPILER_ID:GNU>:-Werror>)
+  list(APPEND lockstep_fortran_flags $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-Werror>)
 endif()
 
 # As lockstep_optimization, for projects without a build type.
@@ -67,7 +67,7 @@ endif()
 # Warnings for programs that let assignments allocate their arrays: gfortran takes the descriptors that these look at for
 # uninitialized.
 set(lockstep_fortran_program_flags ${lockstep_fortran_flags}
-  $<$<Fortran_COMPILER_ID:GNU>:-Wno-uninitialized> $<$<Fortran_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-Wno-uninitialized> $<$<COMPILE_LANG_AND_ID:Fortran,GNU>:-Wno-maybe-uninitialized>)
 
 # lockstep_add_fortran_executable(target source...): a test or an example that uses the modules lockstep and mpi_f08.
 function(lockstep_add_fortran_executable target)
