@@ -1,5 +1,6 @@
 #include "communicator_state.hpp"
 #include "duplicate.hpp"
+#include "own_mpi.hpp"
 #include "retirement.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -115,6 +116,7 @@ Communicator::Communicator(MPI_Comm parent, CommunicatorOptions options) {
     MPI_Finalized(&finalized);
     if (!initialized || finalized)
         throw UsageError("a Communicator needs MPI: call MPI_Init first (and not after MPI_Finalize)");
+    require_own_mpi();
     ThreadGuard threads;
     const Inside inside(threads);
     if (parent == MPI_COMM_NULL) throw UsageError("a Communicator cannot be made from MPI_COMM_NULL");

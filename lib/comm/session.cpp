@@ -1,3 +1,5 @@
+#include "own_mpi.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/session.hpp>
 
@@ -6,6 +8,7 @@
 namespace lockstep {
 
 Session::Session(int& argc, char**& argv) {
+    require_own_mpi();
     int initialized = 0;
     MPI_Initialized(&initialized);
     if (initialized) return;
@@ -14,6 +17,7 @@ Session::Session(int& argc, char**& argv) {
 }
 
 Session::Session() {
+    require_own_mpi();
     int initialized = 0, finalized = 0;
     MPI_Initialized(&initialized);
     MPI_Finalized(&finalized);
