@@ -2,7 +2,6 @@
 
 import ctypes
 import struct
-import threading
 
 import torch
 
@@ -10,7 +9,7 @@ from .. import _prototypes as c
 from .. import communicator as _communicator
 from .._library import Handle, check, fail, library
 from .._options import make_options
-from .._threads import use_threads
+from .._threads import OneAtATime, use_threads
 from ..errors import UsageError
 from ._layout import Layouts
 
@@ -82,7 +81,7 @@ class Engine:
         self.input_gradient: bool | None = None
 
         # A pass leaves Python's global lock, and the places below belong to one pass at a time.
-        self._under_way = threading.Lock()
+        self._one_at_a_time = OneAtATime(self.name)
         # The functions and places that every pass wants.
         self._forward, self._backward = library().lockstep_batch_norm_forward, library().lockstep_batch_norm_backward_slices
         self._slice = ctypes.create_string_buffer(ctypes.sizeof(c.BackwardSlice))
@@ -143,16 +142,8 @@ class Engine:
     def forward(self, x: torch.Tensor, shape: c.Shape, weight: torch.Tensor | None, bias: torch.Tensor | None,
                 averages: tuple) -> tuple[torch.Tensor, Saved]:
         """z, and what backward needs. Collective. Updates the averages: running mean and variance, and their counter."""
-        self._enter()
-        try:
+        with self._one_at_a_time:
             return self._pass_forward(x, shape, weight, bias, averages)
-        finally:
-            self._under_way.release()
-
-    def _enter(self) -> None:
-        if not self._under_way.acquire(False):
-            raise UsageError(f"batch norm '{self.name}' is in use on another thread; layers on one communicator belong to "
-                             "one thread at a time")
 
     def _pass_forward(self, x, shape, weight, bias, averages):
         self._take(0, weight)
@@ -182,14 +173,11 @@ class Engine:
                  gamma_gradient: torch.Tensor | None, beta_gradient: torch.Tensor | None) -> None:
         """Writes dx, if it is wanted, and this rank's part of dγ and dβ. Collective if dx is wanted, which it is on all ranks
         or on none."""
-        self._enter()
-        try:
+        with self._one_at_a_time:
             # Those of its own forward: the module may have others by now.
             self._take(0, weight)
             self._take(1, bias)
             self._pass_backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
-        finally:
-            self._under_way.release()
 
     def _pass_backward(self, x, dz, dx, shape, saved, gamma_gradient, beta_gradient):
         nowhere = self._unwanted_address
