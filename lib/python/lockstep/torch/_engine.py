@@ -53,14 +53,14 @@ class Engine:
     """Made by the first forward in training mode, and again if the module's type, communicator or options change: both are
     collective."""
 
-    def __init__(self, module, dtype: torch.dtype, tracks: bool):
+    def __init__(self, module, dtype: torch.dtype, affine: bool, tracks: bool):
         name = module.name
         self.dtype, self.channels = dtype, module.num_features
         self.process_group, self.timeout = module.process_group, module.timeout
         self.activation, self.threads = module.activation, module.threads
         self.eps, self.momentum = module.eps, module.momentum
         self.tracks = tracks
-        self.affine = module.weight is not None or module.bias is not None
+        self.affine = affine
         self._bytes = self.channels * torch.finfo(dtype).bits // 8
 
         self._communicator = _communicator.of(self.process_group, self.timeout)
@@ -102,15 +102,16 @@ class Engine:
 
     # --- what the ranks agree on ---
 
-    def fits(self, module, x: torch.Tensor, tracks: bool) -> bool:
+    def fits(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, options included."""
-        return module.eps == self.eps and module.momentum == self.momentum and self.serves(module, x, tracks)
+        return module.eps == self.eps and module.momentum == self.momentum and self.serves(module, x, affine, tracks)
 
-    def serves(self, module, x: torch.Tensor, tracks: bool) -> bool:
+    def serves(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, or is after follow()."""
         return (isinstance(x, torch.Tensor) and x.dtype is self.dtype and x.is_cpu and x.layout is _strided
                 and module.num_features == self.channels and module.process_group is self.process_group
                 and module.activation == self.activation and tracks == self.tracks
+                and (self.affine or not affine)
                 and module.timeout == self.timeout and module.threads == self.threads)
 
     def follow(self, module) -> None:

@@ -52,10 +52,11 @@ class SyncBatchNorm(_BatchNorm):
         if not self.training:
             return self._evaluate(input)
         weight, bias, *averages = self._tensors()
+        affine = weight is not None or bias is not None
         tracks = self.track_running_stats and averages[0] is not None and averages[1] is not None
         engine = self._engine
-        if engine is None or not engine.fits(self, input, tracks):
-            engine = self._engine = self._renewed(input, tracks)
+        if engine is None or not engine.fits(self, input, affine, tracks):
+            engine = self._engine = self._renewed(input, affine, tracks)
         records = torch.is_grad_enabled()
         input_gradient = records and input.requires_grad
         if records and input_gradient is not engine.input_gradient:
@@ -77,13 +78,13 @@ class SyncBatchNorm(_BatchNorm):
                 pass
         return self.weight, self.bias, self.running_mean, self.running_var, self.num_batches_tracked
 
-    def _renewed(self, input: torch.Tensor, tracks: bool) -> Engine:
+    def _renewed(self, input: torch.Tensor, affine: bool, tracks: bool) -> Engine:
         """Collective: this module has changed on all ranks, or is new."""
         require_type(input, f"batch norm{'' if self.name is None else f' {self.name!r}'}: the input")
         self.input_dimensions = input.dim()
         engine = self._engine
-        if engine is None or not engine.serves(self, input, tracks):
-            return Engine(self, input.dtype, tracks)
+        if engine is None or not engine.serves(self, input, affine, tracks):
+            return Engine(self, input.dtype, affine, tracks)
         engine.follow(self)
         return engine
 
