@@ -4,7 +4,8 @@
 # It loads a shared library. If lockstep_norm is none, its objects are linked once more, into a module that lies within
 # the package and shows nothing but the C interface.
 include(GNUInstallDirs)
-set(LOCKSTEP_PYTHON_FOLDER ${CMAKE_INSTALL_LIBDIR}/python3/site-packages CACHE STRING
+# Not in CMAKE_INSTALL_LIBDIR, which may be lib64 or end with an architecture: Python's are for all of them.
+set(LOCKSTEP_PYTHON_FOLDER lib/python3/site-packages CACHE STRING
   "Where the Python package is installed: what users add to PYTHONPATH")
 
 set(lockstep_python_source ${PROJECT_SOURCE_DIR}/lib/python/lockstep)

@@ -264,7 +264,8 @@ LOCKSTEP_EXPORT int lockstep_precise_statistics_finish_among(lockstep_precise_st
                                                              const lockstep_communicator* among,
                                                              int64_t least_batches);
 
-/* A pool of `threads` threads, the calling one among them, as an executor. It outlives the layers that use it. */
+/* A pool of `threads` threads, the calling one among them, as an executor. It outlives the layers that use it. Layers on
+ * several threads may share it: who finds it in use works alone, with the same bits. */
 LOCKSTEP_EXPORT int lockstep_thread_pool_create(int32_t threads, lockstep_thread_pool** pool);
 LOCKSTEP_EXPORT void lockstep_thread_pool_free(lockstep_thread_pool* pool);
 LOCKSTEP_EXPORT int lockstep_thread_pool_executor(lockstep_thread_pool* pool, lockstep_executor* executor);

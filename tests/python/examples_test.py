@@ -5,7 +5,7 @@ import subprocess
 import sys
 import unittest
 
-from support import need
+from support import need, run_tests
 
 need("numpy")
 
@@ -34,4 +34,4 @@ class Examples(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_tests(verbosity=2)

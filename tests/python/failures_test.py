@@ -7,7 +7,7 @@ import textwrap
 import time
 import unittest
 
-from support import need
+from support import need, run_tests
 
 need("numpy")
 
@@ -115,4 +115,4 @@ class Failures(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_tests(verbosity=2)

@@ -1,6 +1,9 @@
 """What the NumPy layer refuses, and what every rank is told if the ranks do not do the same."""
 from support import RanksTest, main
 
+import copy
+import pickle
+
 import numpy as np
 
 import lockstep
@@ -29,6 +32,8 @@ class Arguments(RanksTest):
             refused(self.x.astype(">f4"))
         with self.raises(TypeError, "numpy.ndarray", "list"):
             refused([[1.0]])
+        with self.raises(TypeError, "masked"):
+            refused(np.ma.masked_array(self.x, self.x > 0))
         with self.raises(lockstep.UsageError, "at least samples and channels"):
             refused(self.x[0, :, 0].copy())
         with self.raises(lockstep.UsageError, "4 channels", "the layer 3"):
@@ -58,11 +63,36 @@ class Arguments(RanksTest):
             self.layer.backward(self.x, z[:3], saved)
         with self.raises(lockstep.UsageError, "lie differently in memory"):
             self.layer.backward(self.x, np.moveaxis(np.ascontiguousarray(np.moveaxis(z, 1, 2)), 2, 1), saved)
+        with self.raises(TypeError, "what forward saved", "NoneType"):
+            self.layer.backward(self.x, z, None)
         other = lockstep.SyncBatchNorm(CHANNELS, self.comm)
         with self.raises(lockstep.UsageError, "not from a forward of this layer"):
             other.backward(self.x, z, saved)
         with self.raises(lockstep.UsageError, "batch 2"):
             self.layer.backward(self.x[:2], z[:2], saved)
+
+    def test_slices(self):
+        layer = lockstep.SyncBatchNorm(CHANNELS, self.comm, replicas=2 * self.comm.size)
+        out = np.empty_like(self.x)
+        for outs in ([out, out], [np.empty_like(self.x), self.x]):
+            with self.raises(lockstep.UsageError, "overlaps slice"):
+                layer.forward_slices([self.x, self.x.copy()], outs)
+        zs, saved = layer.forward_slices([self.x, self.x])
+        with self.raises(lockstep.UsageError, "overlaps slice"):
+            layer.backward_slices([self.x, self.x], zs, saved, zs[::-1])
+        with self.raises(ValueError, "shorter"):
+            layer.forward_slices([self.x, self.x], [out])
+        with self.raises(lockstep.UsageError, "one slice for each"):
+            layer.forward_slices([self.x])
+
+    def test_copies(self):
+        """Of what the library owns there are none: each would be freed."""
+        z, saved = self.layer.forward(self.x)
+        for wrong in (self.layer, saved, lockstep.PreciseStatistics(self.layer)):
+            for copied in (copy.deepcopy, pickle.dumps):
+                with self.raises(TypeError, "pickled"):
+                    copied(wrong)
+        self.assertIs(copy.deepcopy(self.comm), self.comm)
 
     def test_options(self):
         for options, words in (({"dtype": np.float16}, "float16"), ({"activation": "gelu"}, "'relu'"),
@@ -75,6 +105,9 @@ class Arguments(RanksTest):
                 lockstep.SyncBatchNorm(CHANNELS, self.comm, **options)
         with self.raises(lockstep.UsageError, "channel"):
             lockstep.SyncBatchNorm(0, self.comm)
+        with self.raises(TypeError, "float"):
+            lockstep.SyncBatchNorm(3.5, self.comm)
+        self.assertEqual(lockstep.SyncBatchNorm(np.int64(3), self.comm).channels, 3)
         with self.raises(lockstep.UsageError, "no running averages"):
             lockstep.SyncBatchNorm(CHANNELS, self.comm, track_running_stats=False).infer(self.x)
 

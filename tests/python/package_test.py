@@ -5,7 +5,7 @@ import sys
 import tempfile
 import unittest
 
-from support import need
+from support import need, run_tests
 
 need("numpy")
 
@@ -113,4 +113,4 @@ lt.model_from_text("linear 3, batchnorm", (5,))
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_tests(verbosity=2)

@@ -1,4 +1,7 @@
 """ResNet-18 as torchvision has it, with fewer channels."""
+from support import need
+
+need("torch")
 import torch
 from torch import nn
 

@@ -107,4 +107,12 @@ def input_gradient(x, dz, gamma, epsilon=1e-5, axis=1):
 def main():
     """Stops at the first failure: the other ranks then learn of it instead of meeting the next test."""
     quiet = os.environ.get("OMPI_COMM_WORLD_RANK", os.environ.get("PMI_RANK", "0")) != "0"
-    unittest.main(failfast=True, verbosity=0 if quiet else 2)
+    run_tests(failfast=True, verbosity=0 if quiet else 2)
+
+
+def run_tests(**options):
+    """Ends the program: as skipped if every test has been, which unittest takes for a success or a failure."""
+    result = unittest.main(exit=False, **options).result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    sys.exit(SKIPPED if result.testsRun and len(result.skipped) == result.testsRun else 0)

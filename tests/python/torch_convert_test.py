@@ -7,6 +7,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 import lockstep
 import lockstep.torch
@@ -116,6 +117,35 @@ class Convert(TorchTest):
             convert_sync_batchnorm(network, self.comm)
         network(torch.ones(2, 2))
         self.assertIsInstance(convert_sync_batchnorm(network, self.comm)[1], SyncBatchNorm)
+
+    def test_what_would_be_lost(self):
+        """A forward of one's own, or what a parametrization has made of the class."""
+        class Shifted(nn.BatchNorm1d):
+            def forward(self, x):
+                return super().forward(x) + 1
+
+        class Named(nn.BatchNorm1d):
+            pass
+
+        network = nn.Sequential(nn.Linear(2, 3), Shifted(3))
+        with self.raises(lockstep.UsageError, "'1' is a Shifted", "forward", "lost"):
+            convert_sync_batchnorm(network, self.comm)
+        self.assertIs(type(network[1]), Shifted)
+        self.assertIs(type(revert_sync_batchnorm(convert_sync_batchnorm(Named(3), self.comm))), Named)
+        for module, change in ((nn.BatchNorm1d(3), convert_sync_batchnorm), (SyncBatchNorm(3), revert_sync_batchnorm)):
+            kind = type(module).__name__
+            parametrize.register_parametrization(module, "weight", nn.Identity())
+            with self.raises(lockstep.UsageError, kind, "parametrizations"):
+                change(module, **{"default": nn.BatchNorm1d} if change is revert_sync_batchnorm else {})
+
+    def test_pruned_ones(self):
+        network = nn.Sequential(nn.BatchNorm1d(3))
+        prune.l1_unstructured(network[0], "weight", 2)
+        x = draw((4, 3, 2), self.comm.rank, torch.float32)
+        z = convert_sync_batchnorm(network, self.comm)(x)
+        z.sum().backward()
+        self.assertEqual((z.abs().amax((0, 2)) > 0).sum().item(), 1)
+        self.assertIsNotNone(network[0].weight_orig.grad)
 
     def test_pytorch_s_own_synchronized_one(self):
         network = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(3)))

@@ -29,6 +29,15 @@ class Arguments(TorchTest):
                           (self.x[0, :, 0], "at least 2 dimensions"), (self.x.transpose(1, 2), "5 channels", "the layer 3")):
             with self.raises(lockstep.UsageError, "norm", *words):
                 self.layer(x)
+        for x in (self.x[..., 0].to_sparse(), self.x[..., 0].to_mkldnn()):
+            with self.raises(lockstep.UsageError, "norm", "layout", ".to_dense()"):
+                self.layer(x)
+
+    def test_what_is_no_tensor(self):
+        for layer in (self.layer, lockstep.torch.SyncBatchNorm(CHANNELS, process_group=self.comm, name="norm")):
+            for x in (self.x.numpy(), None, [[1.0, 2.0, 3.0]]):
+                with self.raises(TypeError, "norm", "torch.Tensor", type(x).__name__):
+                    layer(x)
 
     def test_types_that_do_not_belong_together(self):
         """As PyTorch, nothing is converted silently; this is collective, for the type of the layer changes."""
@@ -48,6 +57,17 @@ class Arguments(TorchTest):
     def test_options(self):
         with self.raises(lockstep.UsageError, "'tanh'", "'relu'"):
             lockstep.torch.SyncBatchNorm(CHANNELS, activation="tanh")
+        for wrong in (float("nan"), 0.0, -1.0):
+            with self.raises(lockstep.UsageError, "epsilon"):
+                lockstep.torch.SyncBatchNorm(CHANNELS, eps=wrong, process_group=self.comm)(self.x)
+        with self.raises(lockstep.UsageError, "momentum"):
+            lockstep.torch.SyncBatchNorm(CHANNELS, momentum=2.0, process_group=self.comm)(self.x)
+        with self.raises(TypeError, "name", "int"):
+            lockstep.torch.SyncBatchNorm(CHANNELS, name=5, process_group=self.comm)(self.x)
+        with self.raises(lockstep.UsageError, "at least one channel"):
+            lockstep.torch.SyncBatchNorm(0, process_group=self.comm)(self.x[:, :0])
+        with self.raises(lockstep.UsageError, "at least one thread"):
+            lockstep.torch.SyncBatchNorm(CHANNELS, threads=0, process_group=self.comm)(self.x)
 
     def test_process_groups_of_pytorch(self):
         import torch.distributed as dist

@@ -5,7 +5,7 @@ import struct
 import tempfile
 import unittest
 
-from support import need
+from support import need, run_tests
 
 need("torch")
 import torch
@@ -89,4 +89,4 @@ class Weights(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    run_tests(verbosity=2)

@@ -3,6 +3,7 @@
 
 #include <lockstep/base/thread_pool.hpp>
 
+#include <mutex>
 #include <type_traits>
 
 using namespace lockstep;
@@ -13,16 +14,25 @@ static_assert(std::is_same_v<int, int32_t>);
 
 struct lockstep_thread_pool {
     ThreadPool pool;
+    std::mutex in_use{};
 };
 
 namespace {
 
-int32_t pool_threads(void* pool) {
-    return static_cast<ThreadPool*>(pool)->threads();
+int32_t pool_threads(void* context) {
+    return static_cast<lockstep_thread_pool*>(context)->pool.threads();
 }
 
-void pool_run(void* pool, int32_t tasks, void (*task)(void* argument, int32_t i), void* argument) {
-    static_cast<ThreadPool*>(pool)->run(tasks, {task, argument});
+// A pool serves one thread at a time. Who finds it in use, a layer on another communicator say, works alone: the bits
+// are the same.
+void pool_run(void* context, int32_t tasks, void (*task)(void* argument, int32_t i), void* argument) {
+    auto& shared = *static_cast<lockstep_thread_pool*>(context);
+    const std::unique_lock<std::mutex> mine(shared.in_use, std::try_to_lock);
+    if (mine) {
+        shared.pool.run(tasks, {task, argument});
+    } else {
+        for (int32_t i = 0; i < tasks; ++i) task(argument, i);
+    }
 }
 
 }  // namespace
@@ -55,7 +65,7 @@ void lockstep_thread_pool_free(lockstep_thread_pool* pool) {
 
 int lockstep_thread_pool_executor(lockstep_thread_pool* pool, lockstep_executor* executor) {
     return guarded([&] {
-        deref(executor, "the place for the executor") = {&deref(pool, "the thread pool").pool, pool_threads,
+        deref(executor, "the place for the executor") = {&deref(pool, "the thread pool"), pool_threads,
                                                          pool_run};
     });
 }

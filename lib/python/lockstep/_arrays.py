@@ -12,6 +12,8 @@ def require_array(x, what: str, dtype: np.dtype) -> None:
     """Throws unless x is an array of the layer's type, in this machine's byte order."""
     if not isinstance(x, np.ndarray):
         raise TypeError(f"{what} is to be a numpy.ndarray, not {type(x).__name__}; numpy.asarray makes one")
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{what} is a masked array, of which all values would count; compress or fill it")
     if x.dtype != dtype:
         raise UsageError(f"{what} is of type {x.dtype}, but the layer of {dtype}; convert it with "
                          f".astype(numpy.{dtype.name}), or make the layer with dtype=numpy.{x.dtype.name}")
@@ -51,6 +53,14 @@ def require_alike(x: np.ndarray, other: np.ndarray, names: str) -> None:
     if any(n > 1 and a != b for n, a, b in zip(x.shape, x.strides, other.strides)) and x.size > 0:
         raise UsageError(f"{names} lie differently in memory: strides {x.strides} and {other.strides}; copy one into an "
                          "array like the other: numpy.empty_like")
+
+
+def require_apart(inputs, outs) -> None:
+    """Throws if what is written for one slice is read or written for another."""
+    for i, out in enumerate(outs):
+        for j, others in enumerate(zip(inputs, outs)):
+            if i != j and any(np.may_share_memory(out, other) for other in others):
+                raise UsageError(f"out of slice {i} overlaps slice {j} in memory")
 
 
 def output_for(out: np.ndarray | None, *inputs: np.ndarray) -> np.ndarray:

@@ -95,3 +95,7 @@ class Handle:
             getattr(library(), f"lockstep_{self._kind}_free")(address)
 
     __del__ = free
+
+    def __reduce__(self):
+        """A copy would be freed twice."""
+        raise TypeError(f"a {self._kind.replace('_', ' ')} of Lockstep's library cannot be copied or pickled")

@@ -11,6 +11,8 @@ def make_options(eps: float, momentum: float | None, affine: bool, track_running
                  name: str | None, frozen: bool = False, replicas: int | None = None, group: int | None = None) -> c.Options:
     if activation not in c.ACTIVATIONS:
         raise UsageError(f"unknown activation {activation!r}; choose one of {', '.join(map(repr, c.ACTIVATIONS))}")
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name is to be a str, not {type(name).__name__}")
     for what, number in (("replicas", replicas), ("group", group)):
         if number is not None and number < 1:
             raise UsageError(f"{what} is to be a number from 1 on, or None, not {number}")

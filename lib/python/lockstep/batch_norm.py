@@ -1,16 +1,17 @@
 """Synchronized batch normalization of NumPy arrays."""
 
 import ctypes
+import operator
 
 import numpy as np
 
 from . import _prototypes as c
 from . import communicator as _communicator
-from ._arrays import output_for, require_alike, require_array, shape_of
+from ._arrays import output_for, require_alike, require_apart, require_array, shape_of
 from ._library import Handle, check, fail, library
 from ._moments import Moments
 from ._options import make_options
-from ._threads import use_threads
+from ._threads import OneAtATime, use_threads
 from ._views import view
 from .errors import UsageError
 
@@ -35,7 +36,7 @@ class SyncBatchNorm:
                  affine: bool = True, track_running_stats: bool = True, activation: str | None = None,
                  frozen: bool = False, channels_last: bool = False, replicas: int | None = None,
                  group: int | None = None, name: str | None = None, threads: int | None = None):
-        self.channels, self.dtype, self.activation = channels, np.dtype(dtype), activation
+        self.channels, self.dtype, self.activation = operator.index(channels), np.dtype(dtype), activation
         if self.dtype not in _TYPES:
             raise UsageError(f"a layer is of float32 or float64, not of {self.dtype}")
         self.affine, self.track_running_stats, self.channels_last = affine, track_running_stats, channels_last
@@ -43,14 +44,20 @@ class SyncBatchNorm:
         self._eps, self._momentum, self._frozen = eps, momentum, frozen
         options = make_options(eps, momentum, affine, track_running_stats, activation, name, frozen, replicas, group)
         self._communicator = _communicator.of(comm)
-        self._handle = Handle("batch_norm", _TYPES[self.dtype], channels, self._communicator.address,
+        self._handle = Handle("batch_norm", _TYPES[self.dtype], self.channels, self._communicator.address,
                               ctypes.byref(options))
         self._address = self._handle.address
         self._under_way = None  # what a pass in two halves works on
+        self._one_at_a_time = OneAtATime(self.name)
         use_threads(self._address, threads)
         for which, attribute in enumerate(("gamma", "beta", "running_mean", "running_var", "gamma_gradient",
                                            "beta_gradient")):
             setattr(self, attribute, self._values(which))
+
+    def _call(self, function: str, *arguments) -> None:
+        """Of the library's, which changes the layer."""
+        with self._one_at_a_time:
+            check(getattr(library(), "lockstep_batch_norm_" + function)(self._address, *arguments))
 
     def _values(self, which: int) -> np.ndarray:
         place, count = ctypes.c_void_p(), ctypes.c_int64()
@@ -87,7 +94,7 @@ class SyncBatchNorm:
         """z, and what backward needs. Collective; updates the running averages. `out`, which may be x, takes z."""
         shape = self._shape(x, "x")
         z, saved = output_for(out, x), Moments()
-        check(library().lockstep_batch_norm_forward(self._address, x.ctypes.data, z.ctypes.data, shape, saved.address))
+        self._call("forward", x.ctypes.data, z.ctypes.data, shape, saved.address)
         return z, saved
 
     def backward(self, x: np.ndarray, dz: np.ndarray, saved: Moments, out: np.ndarray | None = None) -> np.ndarray:
@@ -96,17 +103,15 @@ class SyncBatchNorm:
         What this rank's values give to the derivatives of γ and β is added to gamma_gradient and beta_gradient: add
         those up over the ranks, as the gradients of all your parameters.
         """
-        shape = self._gradient_shape(x, dz)
+        shape = self._gradient_shape(x, dz, saved)
         dx = output_for(out, dz, x)
-        check(library().lockstep_batch_norm_backward(self._address, x.ctypes.data, dz.ctypes.data, dx.ctypes.data, shape,
-                                                     saved.address))
+        self._call("backward", x.ctypes.data, dz.ctypes.data, dx.ctypes.data, shape, saved.address)
         return dx
 
     def backward_parameters(self, x: np.ndarray, dz: np.ndarray, saved: Moments) -> None:
         """Adds to gamma_gradient and beta_gradient alone, if no rank wants dx. Communicates nothing."""
-        shape = self._gradient_shape(x, dz)
-        check(library().lockstep_batch_norm_backward_parameters(self._address, x.ctypes.data, dz.ctypes.data, shape,
-                                                                saved.address))
+        shape = self._gradient_shape(x, dz, saved)
+        self._call("backward_parameters", x.ctypes.data, dz.ctypes.data, shape, saved.address)
 
     # --- training, while something else is computed ---
 
@@ -114,32 +119,30 @@ class SyncBatchNorm:
         """The first half of forward: sends what the other ranks need. x must not change before end_forward."""
         shape = self._shape(x, "x")
         z, saved = output_for(out, x), Moments()
-        check(library().lockstep_batch_norm_begin_forward(self._address, x.ctypes.data, z.ctypes.data, shape,
-                                                          saved.address))
+        self._call("begin_forward", x.ctypes.data, z.ctypes.data, shape, saved.address)
         self._under_way = (x, z, saved)
 
     def end_forward(self) -> tuple[np.ndarray, Moments]:
-        check(library().lockstep_batch_norm_end_forward(self._address))
+        self._call("end_forward")
         (_, z, saved), self._under_way = self._under_way, None
         return z, saved
 
     def begin_backward(self, x: np.ndarray, dz: np.ndarray, saved: Moments, out: np.ndarray | None = None) -> None:
         """The first half of backward. Neither x nor dz may change before end_backward."""
-        shape = self._gradient_shape(x, dz)
+        shape = self._gradient_shape(x, dz, saved)
         dx = output_for(out, dz, x)
-        check(library().lockstep_batch_norm_begin_backward(self._address, x.ctypes.data, dz.ctypes.data, dx.ctypes.data,
-                                                           shape, saved.address))
+        self._call("begin_backward", x.ctypes.data, dz.ctypes.data, dx.ctypes.data, shape, saved.address)
         self._under_way = (x, dz, dx, saved)
 
     def end_backward(self) -> np.ndarray:
-        check(library().lockstep_batch_norm_end_backward(self._address))
+        self._call("end_backward")
         (_, _, dx, _), self._under_way = self._under_way, None
         return dx
 
     def poll(self) -> bool:
         """Drives the exchange that is under way; whether the end would not wait. A long computation calls it now and then."""
         done = ctypes.c_int()
-        check(library().lockstep_batch_norm_poll(self._address, ctypes.byref(done)))
+        self._call("poll", ctypes.byref(done))
         return bool(done.value)
 
     # --- training, with several replicas on this rank ---
@@ -148,12 +151,13 @@ class SyncBatchNorm:
         """As forward, with one array for each replica of this rank, in order."""
         slices = (c.ForwardSlice * len(xs))()
         zs, saved = [], Moments()
-        for i, x in enumerate(xs):
+        for i, (x, out) in enumerate(zip(xs, outs or [None] * len(xs), strict=True)):
             shape = self._shape(x, f"x[{i}]")
-            zs.append(output_for(None if outs is None else outs[i], x))
+            zs.append(output_for(out, x))
             slices[i] = c.ForwardSlice(x.ctypes.data, zs[i].ctypes.data, shape)
-        check(library().lockstep_batch_norm_forward_slices(self._address, ctypes.addressof(slices), len(xs),
-                                                           saved.address))
+        if outs:
+            require_apart(xs, zs)
+        self._call("forward_slices", ctypes.addressof(slices), len(xs), saved.address)
         return zs, saved
 
     def backward_slices(self, xs, dzs, saved: Moments, outs=None) -> tuple[list[np.ndarray], np.ndarray]:
@@ -161,13 +165,15 @@ class SyncBatchNorm:
         that each has, (replicas, 2, channels): these are not added to gamma_gradient and beta_gradient."""
         slices = (c.BackwardSlice * len(xs))()
         dxs, gradients = [], np.empty((len(xs), 2, self.channels), self.dtype)
-        for i, (x, dz) in enumerate(zip(xs, dzs, strict=True)):
-            shape = self._gradient_shape(x, dz)
-            dxs.append(output_for(None if outs is None else outs[i], dz, x))
+        for i, (x, dz, out) in enumerate(zip(xs, dzs, outs or [None] * len(xs), strict=True)):
+            shape = self._gradient_shape(x, dz, saved)
+            dxs.append(output_for(out, dz, x))
             slices[i] = c.BackwardSlice(x.ctypes.data, dz.ctypes.data, dxs[i].ctypes.data, shape,
                                         gradients[i, 0].ctypes.data, gradients[i, 1].ctypes.data)
-        check(library().lockstep_batch_norm_backward_slices(self._address, ctypes.addressof(slices), len(xs),
-                                                            saved.address))
+        if outs:
+            require_apart(xs, dxs)
+            require_apart(dzs, dxs)
+        self._call("backward_slices", ctypes.addressof(slices), len(xs), saved.address)
         return dxs, gradients
 
     # --- evaluation ---
@@ -184,7 +190,7 @@ class SyncBatchNorm:
     # --- state ---
 
     def zero_gradients(self) -> None:
-        check(library().lockstep_batch_norm_zero_gradients(self._address))
+        self._call("zero_gradients")
 
     @property
     def batches_tracked(self) -> tuple[int, int]:
@@ -196,7 +202,7 @@ class SyncBatchNorm:
 
     @batches_tracked.setter
     def batches_tracked(self, numbers: tuple[int, int]) -> None:
-        check(library().lockstep_batch_norm_set_batches_tracked(self._address, *numbers))
+        self._call("set_batches_tracked", *numbers)
 
     def state(self) -> dict[str, np.ndarray]:
         """What to save, under PyTorch's names: copies."""
@@ -232,7 +238,7 @@ class SyncBatchNorm:
 
     def set_eps(self, eps: float) -> None:
         """Collective."""
-        check(library().lockstep_batch_norm_set_epsilon(self._address, eps))
+        self._call("set_epsilon", eps)
         self._eps = eps
 
     @property
@@ -241,8 +247,7 @@ class SyncBatchNorm:
 
     def set_momentum(self, momentum: float | None) -> None:
         """Collective. None: plain averages."""
-        check(library().lockstep_batch_norm_set_momentum(self._address, 0.0 if momentum is None else momentum,
-                                                         momentum is None))
+        self._call("set_momentum", 0.0 if momentum is None else momentum, momentum is None)
         self._momentum = momentum
 
     @property
@@ -251,7 +256,7 @@ class SyncBatchNorm:
 
     def freeze(self, frozen: bool = True) -> None:
         """Frozen, forward normalizes with the running averages, leaves them alone, and exchanges nothing. Collective."""
-        check(library().lockstep_batch_norm_set_frozen(self._address, frozen))
+        self._call("set_frozen", frozen)
         self._frozen = frozen
 
     def change_communicator(self, comm=None, replicas: int | None = None, group: int | None = None) -> None:
@@ -260,7 +265,7 @@ class SyncBatchNorm:
         Collective over the new one. What forwards have saved before is of no use any more.
         """
         new = _communicator.of(comm)
-        check(library().lockstep_batch_norm_change_communicator(self._address, new.address, replicas or 0, group or 0))
+        self._call("change_communicator", new.address, replicas or 0, group or 0)
         self._communicator = new
 
     def synchronize_running_averages(self, among=None, weight: float = 1) -> None:
@@ -268,8 +273,7 @@ class SyncBatchNorm:
 
         Collective. `weight` says how much this rank's count; 0 only receives.
         """
-        check(library().lockstep_batch_norm_synchronize_running_averages(self._address, _communicator.of(among).address,
-                                                                         weight))
+        self._call("synchronize_running_averages", _communicator.of(among).address, weight)
 
     # --- arguments ---
 
@@ -277,7 +281,9 @@ class SyncBatchNorm:
         require_array(x, what, self.dtype)
         return shape_of(x, self.channels, self._axis, what)
 
-    def _gradient_shape(self, x: np.ndarray, dz: np.ndarray) -> c.Shape:
+    def _gradient_shape(self, x: np.ndarray, dz: np.ndarray, saved: Moments) -> c.Shape:
+        if not isinstance(saved, Moments):
+            raise TypeError(f"what forward saved is wanted, not {type(saved).__name__}")
         require_array(dz, "dz", self.dtype)
         shape = self._shape(x, "x")
         require_alike(x, dz, "x and dz")

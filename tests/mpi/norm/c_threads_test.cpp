@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace lockstep {
@@ -100,6 +102,30 @@ TEST(CThreadPools, RunEveryTaskOnceOnTheirThreads) {
         },
         &runs);
     for (const auto& count : runs) EXPECT_EQ(count, 1);
+}
+
+TEST(CThreadPools, ServeSeveralThreadsThatShareThem) {
+    const CThreadPool pool = pool_of(3);
+    const lockstep_executor executor = executor_of(pool);
+    constexpr int rounds = 300, tasks = 40;
+    const auto caller = [&executor](std::vector<std::atomic<int>>& runs) {
+        for (int round = 0; round < rounds; ++round)
+            executor.run(
+                executor.context, tasks,
+                [](void* argument, std::int32_t i) {
+                    ++(*static_cast<std::vector<std::atomic<int>>*>(argument))[static_cast<std::size_t>(i)];
+                },
+                &runs);
+    };
+    std::vector<std::vector<std::atomic<int>>> runs(4);
+    std::vector<std::thread> callers;
+    for (auto& mine : runs) {
+        mine = std::vector<std::atomic<int>>(tasks);
+        callers.emplace_back(caller, std::ref(mine));
+    }
+    for (std::thread& one : callers) one.join();
+    for (const auto& mine : runs)
+        for (const auto& count : mine) EXPECT_EQ(count, rounds);
 }
 
 TEST(CThreadPools, MisuseIsAnErrorCode) {

@@ -9,7 +9,7 @@ from .. import _prototypes as c
 from .. import communicator as _communicator
 from .._library import Handle, check, fail, library
 from .._options import make_options
-from .._threads import use_threads
+from .._threads import OneAtATime, use_threads
 from ..errors import UsageError
 from ._layout import Layouts
 
@@ -20,13 +20,20 @@ _copy = ctypes.memmove
 _integer_at = ctypes.c_int64.from_address
 
 
+_strided = torch.strided
+
+
 def require_type(x: torch.Tensor, what: str) -> None:
     """Throws unless the library knows the type of the tensor, and can reach it."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{what} is to be a torch.Tensor, not {type(x).__name__}")
     if x.dtype not in _TYPES:
         raise UsageError(f"{what} is {x.dtype}; Lockstep's batch norm computes in float32 and float64: convert it with "
                          ".float() (autocast: disable it around the layer)")
     if not x.is_cpu:
         raise UsageError(f"{what} is on {x.device}; Lockstep computes on CPUs")
+    if x.layout is not _strided:
+        raise UsageError(f"{what} is a tensor of layout {x.layout}; convert it with .to_dense()")
 
 
 class Saved:
@@ -46,14 +53,14 @@ class Engine:
     """Made by the first forward in training mode, and again if the module's type, communicator or options change: both are
     collective."""
 
-    def __init__(self, module, dtype: torch.dtype):
+    def __init__(self, module, dtype: torch.dtype, affine: bool, tracks: bool):
         name = module.name
         self.dtype, self.channels = dtype, module.num_features
         self.process_group, self.timeout = module.process_group, module.timeout
         self.activation, self.threads = module.activation, module.threads
         self.eps, self.momentum = module.eps, module.momentum
-        self.tracks = module.tracks()
-        self.affine = module.weight is not None or module.bias is not None
+        self.tracks = tracks
+        self.affine = affine
         self._bytes = self.channels * torch.finfo(dtype).bits // 8
 
         self._communicator = _communicator.of(self.process_group, self.timeout)
@@ -67,12 +74,14 @@ class Engine:
         # γ, β and the running averages are copied here and back in each pass: a few hundred bytes. The module's own
         # tensors may be replaced, moved or freed at any time.
         self._addresses = [self._values(which) for which in range(4)]
-        self._verified = [0, 0, 0, 0]  # addresses of the module's tensors, as far as they have been looked at
+        self._verified = [None] * 4  # addresses of the module's tensors, as far as they have been looked at
         self._moments: list[Handle] = []
         self._free: list[int] = []
         # Whether backward sums over the ranks, which it must do on all of them or on none. None: not agreed on yet.
         self.input_gradient: bool | None = None
 
+        # A pass leaves Python's global lock, and the places below belong to one pass at a time.
+        self._one_at_a_time = OneAtATime(self.name)
         # The functions and places that every pass wants.
         self._forward, self._backward = library().lockstep_batch_norm_forward, library().lockstep_batch_norm_backward_slices
         self._slice = ctypes.create_string_buffer(ctypes.sizeof(c.BackwardSlice))
@@ -93,15 +102,16 @@ class Engine:
 
     # --- what the ranks agree on ---
 
-    def fits(self, module, x: torch.Tensor) -> bool:
+    def fits(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, options included."""
-        return module.eps == self.eps and module.momentum == self.momentum and self.serves(module, x)
+        return module.eps == self.eps and module.momentum == self.momentum and self.serves(module, x, affine, tracks)
 
-    def serves(self, module, x: torch.Tensor) -> bool:
+    def serves(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, or is after follow()."""
-        return (x.dtype is self.dtype and x.is_cpu and module.num_features == self.channels
-                and module.process_group is self.process_group
-                and module.activation == self.activation and module.tracks() == self.tracks
+        return (isinstance(x, torch.Tensor) and x.dtype is self.dtype and x.is_cpu and x.layout is _strided
+                and module.num_features == self.channels and module.process_group is self.process_group
+                and module.activation == self.activation and tracks == self.tracks
+                and (self.affine or not affine)
                 and module.timeout == self.timeout and module.threads == self.threads)
 
     def follow(self, module) -> None:
@@ -130,36 +140,47 @@ class Engine:
             self._free.append(self._moments[-1].address)
         return Saved(self._free)
 
-    def forward(self, module, x: torch.Tensor, shape: c.Shape) -> tuple[torch.Tensor, Saved]:
-        """z, and what backward needs. Collective."""
-        parameters, buffers, addresses = module._parameters, module._buffers, self._addresses
-        self._take(0, parameters["weight"])
-        self._take(1, parameters["bias"])
+    def forward(self, x: torch.Tensor, shape: c.Shape, weight: torch.Tensor | None, bias: torch.Tensor | None,
+                averages: tuple) -> tuple[torch.Tensor, Saved]:
+        """z, and what backward needs. Collective. Updates the averages: running mean and variance, and their counter."""
+        with self._one_at_a_time:
+            return self._pass_forward(x, shape, weight, bias, averages)
+
+    def _pass_forward(self, x, shape, weight, bias, averages):
+        self._take(0, weight)
+        self._take(1, bias)
         if self.tracks:
-            mean = self._take(2, buffers["running_mean"])
-            variance = self._take(3, buffers["running_var"])
-            if self.momentum is None and buffers["num_batches_tracked"] is not None:
-                self._take_batches(buffers["num_batches_tracked"])
+            running_mean, running_var, batches = averages
+            mean, variance = self._take(2, running_mean), self._take(3, running_var)
+            if self.momentum is None and batches is not None:
+                self._take_batches(batches)
         z, saved = torch.empty_like(x), self.saved()
         code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
         if code:
             fail(code)
         if self.tracks:
-            _copy(mean, addresses[2], self._bytes)
-            _copy(variance, addresses[3], self._bytes)
-            batches = buffers["num_batches_tracked"]
+            _copy(mean, self._addresses[2], self._bytes)
+            _copy(variance, self._addresses[3], self._bytes)
             # A batch that is empty on all ranks does not count.
             if batches is not None and (shape.batch and shape.spatial or self._values_in(saved)):
-                if batches.dtype is torch.int64:
+                if batches.dtype is torch.int64 and batches.is_cpu:
                     _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
                 else:
                     batches.add_(1)
         return z, saved
 
     def backward(self, x: torch.Tensor, dz: torch.Tensor, dx: torch.Tensor | None, shape: c.Shape, saved: Saved,
+                 weight: torch.Tensor | None, bias: torch.Tensor | None,
                  gamma_gradient: torch.Tensor | None, beta_gradient: torch.Tensor | None) -> None:
         """Writes dx, if it is wanted, and this rank's part of dγ and dβ. Collective if dx is wanted, which it is on all ranks
         or on none."""
+        with self._one_at_a_time:
+            # Those of its own forward: the module may have others by now.
+            self._take(0, weight)
+            self._take(1, bias)
+            self._pass_backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
+
+    def _pass_backward(self, x, dz, dx, shape, saved, gamma_gradient, beta_gradient):
         nowhere = self._unwanted_address
         _write_slice(self._slice, 0, x.data_ptr(), dz.data_ptr(),
                      0 if dx is None else dx.data_ptr() or nowhere,  # an empty tensor has no address
@@ -173,13 +194,15 @@ class Engine:
     def _take(self, which: int, values: torch.Tensor | None) -> int | None:
         """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor; returns the tensor's address."""
         if values is None:
-            if self._verified[which]:  # it was taken away from the module: 1 or 0, as they are at first
+            if self._verified[which] is not None:  # it was taken away from the module: 1 or 0, as they are at first
                 initial = torch.full((self.channels,), 1.0 - which, dtype=self.dtype)
                 _copy(self._addresses[which], initial.data_ptr(), self._bytes)
-                self._verified[which] = 0
+                self._verified[which] = None
             return None
         address = values.data_ptr()
-        if address != self._verified[which] or values.dtype is not self.dtype:
+        # Another tensor may have got the memory of the one that was looked at.
+        if (address != self._verified[which] or values.dtype is not self.dtype or values.numel() != self.channels
+                or not values.is_contiguous()):
             self._verify(which, values)
         _copy(self._addresses[which], address, self._bytes)
         return address
@@ -189,7 +212,7 @@ class Engine:
         require_type(values, f"batch norm '{self.name}': {what}")
         if values.dtype is not self.dtype:
             raise UsageError(f"batch norm '{self.name}': the input is {self.dtype}, but {what} is {values.dtype}; convert one "
-                             "of them (autocast: disable it around the layer)")
+                             "of them (autocast: disable it around the layer), and not between forward and backward")
         if values.shape != (self.channels,) or not values.is_contiguous():
             raise UsageError(f"batch norm '{self.name}': {what} has shape {tuple(values.shape)} and strides "
                              f"{values.stride()}; it is to have {self.channels} values side by side")

@@ -10,13 +10,14 @@ class BatchNormFunction(Function):
     """z of x, γ and β. `input_gradient`: whether backward is to give dx, on all ranks or on none."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, module, input_gradient):
-        engine = module._engine
+    def forward(ctx, x, weight, bias, engine, averages, input_gradient):
+        if x.is_neg():  # a view that says that its memory holds the negatives
+            x = x.resolve_neg()
         shape = engine.layouts.of(x)
         if shape is None:
             x = x.contiguous()
             shape = engine.layouts.of(x)
-        z, saved = engine.forward(module, x, shape)
+        z, saved = engine.forward(x, shape, weight, bias, averages)
         ctx.save_for_backward(x, weight, bias)  # not z: what follows may change it in place
         ctx.passed = engine, shape, saved, input_gradient
         return z
@@ -25,16 +26,17 @@ class BatchNormFunction(Function):
     def backward(ctx, dz):
         engine, shape, saved, input_gradient = ctx.passed
         x, weight, bias = ctx.saved_tensors
-        if engine.layouts.of(dz) is not shape:
+        engine.layouts.require_same(x, shape, engine.dtype)
+        if engine.layouts.of(dz) is not shape or dz.is_neg():
             dz = torch.empty_like(x).copy_(dz)
-        _, weight_wanted, bias_wanted, _, _ = ctx.needs_input_grad
+        weight_wanted, bias_wanted = ctx.needs_input_grad[1:3]
         dx = torch.empty_like(x) if input_gradient else None
         gamma_gradient = torch.empty_like(weight) if weight_wanted else None
         beta_gradient = torch.empty_like(bias) if bias_wanted else None
-        engine.backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
+        engine.backward(x, dz, dx, shape, saved, weight, bias, gamma_gradient, beta_gradient)
         if torch.is_grad_enabled():
             dx, gamma_gradient, beta_gradient = _refuse_second_derivatives(dx, gamma_gradient, beta_gradient)
-        return dx, gamma_gradient, beta_gradient, None, None
+        return dx, gamma_gradient, beta_gradient, None, None, None
 
 
 class _OnceDifferentiable(Function):

@@ -31,6 +31,14 @@ class Layouts:
         shape = self._known[key] = self._find(x)
         return shape
 
+    def require_same(self, x: torch.Tensor, shape: c.Shape, dtype: torch.dtype) -> None:
+        """Throws if x does not lie in memory any more as it did in forward: `x.data = ...` goes unnoticed by autograd."""
+        now = self.of(x)
+        if x.dtype is dtype and (now is shape or now is not None and _numbers(now) == _numbers(shape)):
+            return
+        raise UsageError(f"batch norm '{self._name}': between forward and backward the input has become {x.dtype} of shape "
+                         f"{tuple(x.shape)} and strides {x.stride()}")
+
     def _find(self, x: torch.Tensor) -> c.Shape | None:
         if x.dim() < 2:
             raise UsageError(f"batch norm '{self._name}': expected an input of at least 2 dimensions, samples and channels, "
@@ -47,3 +55,7 @@ class Layouts:
         else:
             return None
         return self._shapes.setdefault((batch, spatial, order), c.Shape(batch, spatial, order))
+
+
+def _numbers(shape: c.Shape) -> tuple[int, int, int]:
+    return shape.batch, shape.spatial, shape.channel_order

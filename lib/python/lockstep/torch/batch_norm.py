@@ -51,29 +51,42 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return self._evaluate(input)
+        weight, bias, *averages = self._tensors()
+        affine = weight is not None or bias is not None
+        tracks = self.track_running_stats and averages[0] is not None and averages[1] is not None
         engine = self._engine
-        if engine is None or not engine.fits(self, input):
-            engine = self._engine = self._renewed(input)
+        if engine is None or not engine.fits(self, input, affine, tracks):
+            engine = self._engine = self._renewed(input, affine, tracks)
         records = torch.is_grad_enabled()
         input_gradient = records and input.requires_grad
         if records and input_gradient is not engine.input_gradient:
             engine.agree_on_input_gradient(input_gradient)
-        parameters = self._parameters
-        return BatchNormFunction.apply(input, parameters["weight"], parameters["bias"], self, input_gradient)
+        return BatchNormFunction.apply(input, weight, bias, engine, averages, input_gradient)
 
-    def _renewed(self, input: torch.Tensor) -> Engine:
+    def _tensors(self) -> tuple:
+        """weight, bias, running mean and variance, and their counter.
+
+        A module's tables are faster than its attributes. But pruning, parametrizations and functional_call put attributes
+        in their place, the latter two by deriving a class.
+        """
+        if type(self) is SyncBatchNorm:
+            parameters, buffers = self._parameters, self._buffers
+            try:
+                return (parameters["weight"], parameters["bias"], buffers["running_mean"], buffers["running_var"],
+                        buffers["num_batches_tracked"])
+            except KeyError:
+                pass
+        return self.weight, self.bias, self.running_mean, self.running_var, self.num_batches_tracked
+
+    def _renewed(self, input: torch.Tensor, affine: bool, tracks: bool) -> Engine:
         """Collective: this module has changed on all ranks, or is new."""
         require_type(input, f"batch norm{'' if self.name is None else f' {self.name!r}'}: the input")
         self.input_dimensions = input.dim()
         engine = self._engine
-        if engine is None or not engine.serves(self, input):
-            return Engine(self, input.dtype)
+        if engine is None or not engine.serves(self, input, affine, tracks):
+            return Engine(self, input.dtype, affine, tracks)
         engine.follow(self)
         return engine
-
-    def tracks(self) -> bool:
-        """Whether a forward in training mode updates the running averages."""
-        return self.track_running_stats and self._buffers["running_mean"] is not None
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         """Any number of dimensions from 2 on; forward says what is wrong."""

@@ -4,10 +4,13 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from ..errors import UsageError
 from .batch_norm import SyncBatchNorm
 
+# What SyncBatchNorm's own forward stands for. Another one would be lost.
+_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 _BY_DIMENSIONS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
 
@@ -23,9 +26,12 @@ def convert_sync_batchnorm(module: nn.Module, process_group=None, *, timeout: fl
             old.process_group, old.timeout, old.threads = process_group, timeout, threads
             return old
         if any(is_lazy(values) for values in (*old._parameters.values(), *old._buffers.values())):
-            raise UsageError(f"'{name}' is a {type(old).__name__}, which does not know its channels before its first input; "
+            raise UsageError(f"{_called(name, old)} is a {type(old).__name__}, which does not know its channels before its first input; "
                              "pass a batch through the network, and then convert it")
-        new = _with_class(old, SyncBatchNorm)
+        if type(old).forward not in _FORWARDS:
+            raise UsageError(f"{_called(name, old)} is a {type(old).__name__}, whose forward is not a batch norm's of PyTorch and would be "
+                             "lost; let it have a batch norm in place of being one")
+        new = _with_class(old, SyncBatchNorm, name)
         new.set_lockstep(process_group, None, timeout, threads, name or None)
         new.original_class = type(old)
         return new
@@ -41,16 +47,16 @@ def revert_sync_batchnorm(module: nn.Module, default: type[nn.Module] | None = N
     """
     def reverted(old: SyncBatchNorm, name: str) -> nn.Module:
         if old.activation is not None:
-            raise UsageError(f"'{name}' has activation {old.activation!r}, which no batch norm of PyTorch has")
+            raise UsageError(f"{_called(name, old)} has activation {old.activation!r}, which no batch norm of PyTorch has")
         target = old.original_class
         if target is None or issubclass(target, nn.SyncBatchNorm):
             target = _BY_DIMENSIONS.get(old.input_dimensions, default)
         if target is None:
-            raise UsageError(f"'{name}' was made as a SyncBatchNorm and has had no input: whether it is to be a BatchNorm1d, "
+            raise UsageError(f"{_called(name, old)} was made as a SyncBatchNorm and has had no input: whether it is to be a BatchNorm1d, "
                              "2d or 3d is not known; name one as `default`")
-        new = _with_class(old, target)
+        new = _with_class(old, target, name)
         for attribute in SyncBatchNorm.OWN_ATTRIBUTES:
-            del new.__dict__[attribute]
+            new.__dict__.pop(attribute, None)
         if target is nn.SyncBatchNorm:
             new.process_group = None
         return new
@@ -58,8 +64,15 @@ def revert_sync_batchnorm(module: nn.Module, default: type[nn.Module] | None = N
     return _replaced(module, SyncBatchNorm, reverted)
 
 
-def _with_class(module: nn.Module, target: type[nn.Module]) -> nn.Module:
+def _called(name: str, module: nn.Module) -> str:
+    """By its place; the whole has none."""
+    return f"'{name}'" if name else f"the {type(module).__name__}"
+
+
+def _with_class(module: nn.Module, target: type[nn.Module], name: str) -> nn.Module:
     """A module of another class with the same parameters, buffers, hooks and flags."""
+    if parametrize.is_parametrized(module):
+        raise UsageError(f"{_called(name, module)} has parametrizations, which belong to its class; register them after converting it")
     new = target.__new__(target)
     new.__dict__.update({name: value.copy() if isinstance(value, dict) else value
                          for name, value in module.__dict__.items()})
