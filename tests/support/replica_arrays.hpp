@@ -6,6 +6,7 @@
 #include <lockstep/comm/fixed_tree.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 namespace lockstep::testing {
@@ -20,9 +21,11 @@ class ReplicaArrays {
         : plan_(FoldPlan::of_leaves(map.all(), map.block(communicator.rank()))),
           block_(map.block(communicator.rank())),
           count_(count),
-          storage_(static_cast<std::size_t>(plan_.slots()), std::vector<Scalar>(count)),
+          storage_(std::make_shared<std::vector<std::vector<Scalar>>>(static_cast<std::size_t>(plan_.slots()),
+                                                                      std::vector<Scalar>(count))),
           slots_(std::move(cover)) {
-        for (std::size_t k = slots_.size(); k < storage_.size(); ++k) slots_.push_back(storage_[k].data());
+        for (std::size_t k = slots_.size(); k < storage_->size(); ++k)
+            slots_.push_back((*storage_)[k].data());
     }
 
     void fill(std::uint64_t seed) {
@@ -38,6 +41,8 @@ class ReplicaArrays {
     }
 
     std::vector<Scalar*> cover() const { return {slots_.begin(), slots_.begin() + plan_.remaining()}; }
+    /// For sums that may fail: what MPI still touches then.
+    std::shared_ptr<void> owner() const { return storage_; }
     /// What the first array of the cover holds.
     std::vector<Scalar> first() const { return {slots_.front(), slots_.front() + count_}; }
 
@@ -45,7 +50,7 @@ class ReplicaArrays {
     FoldPlan plan_;
     ReplicaRange block_;
     std::size_t count_;
-    std::vector<std::vector<Scalar>> storage_;
+    std::shared_ptr<std::vector<std::vector<Scalar>>> storage_;
     std::vector<Scalar*> slots_;
 };
 

@@ -104,7 +104,7 @@ TEST(ReplicaSum, AMissingRankIsAnErrorAfterTheTimeout) {
     ReplicaArrays<float> arrays(world, map, 4000);
     arrays.fill(1);
     const ReplicaSum<float> first(world, map, arrays.cover(), 4000, {});
-    ReplicaSum<float> sum(world, map, arrays.cover(), 4000, {});
+    ReplicaSum<float> sum(world, map, arrays.cover(), 4000, {.owner_of_arrays = arrays.owner()});
     if (world.rank() != 0) {
         const testing::Watch watch;
         const std::string text = error_of<CommunicationError>([&] {
