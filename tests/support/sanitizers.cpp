@@ -24,8 +24,8 @@ SANITIZER_HOOK const char* __lsan_default_options() {
 
 SANITIZER_HOOK const char* __lsan_default_suppressions() {
     return "leak:ompi_mpi_init\n"  // and not all of libmpi.so: a request that we leak is ours
-                                   // A communicator that has failed, or outlives MPI, may never be freed; that
-                                   // all others are, mpi_exchange_count tests.
+           // A communicator that has failed, or outlives MPI, may never be freed; that
+           // all others are, mpi_exchange_count tests.
            "leak:ompi_comm_idup_with_info\n"
            "leak:libopen-rte.so\n"
            "leak:libopen-pal.so\n"
