@@ -81,7 +81,9 @@ class Engine:
         self.input_gradient: bool | None = None
 
         # A pass leaves Python's global lock, and the places below belong to one pass at a time.
-        self._one_at_a_time = OneAtATime(self.name)
+        one_at_a_time = OneAtATime(self.name)
+        self._enter, self._leave = one_at_a_time.enter, one_at_a_time.leave
+        self._latest: int | None = None  # the moments of the forward whose γ and β the library has
         # The functions and places that every pass wants.
         self._forward, self._backward = library().lockstep_batch_norm_forward, library().lockstep_batch_norm_backward_slices
         self._slice = ctypes.create_string_buffer(ctypes.sizeof(c.BackwardSlice))
@@ -108,7 +110,7 @@ class Engine:
 
     def serves(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, or is after follow()."""
-        return (isinstance(x, torch.Tensor) and x.dtype is self.dtype and x.is_cpu and x.layout is _strided
+        return (getattr(x, "dtype", None) is self.dtype and x.is_cpu and x.layout is _strided
                 and module.num_features == self.channels and module.process_group is self.process_group
                 and module.activation == self.activation and tracks == self.tracks
                 and (self.affine or not affine)
@@ -143,10 +145,14 @@ class Engine:
     def forward(self, x: torch.Tensor, shape: c.Shape, weight: torch.Tensor | None, bias: torch.Tensor | None,
                 averages: tuple) -> tuple[torch.Tensor, Saved]:
         """z, and what backward needs. Collective. Updates the averages: running mean and variance, and their counter."""
-        with self._one_at_a_time:
+        self._enter()
+        try:
             return self._pass_forward(x, shape, weight, bias, averages)
+        finally:
+            self._leave()
 
     def _pass_forward(self, x, shape, weight, bias, averages):
+        self._latest = None
         self._take(0, weight)
         self._take(1, bias)
         if self.tracks:
@@ -155,6 +161,7 @@ class Engine:
             if self.momentum is None and batches is not None:
                 self._take_batches(batches)
         z, saved = torch.empty_like(x), self.saved()
+        self._latest = saved.address
         code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
         if code:
             fail(code)
@@ -174,11 +181,23 @@ class Engine:
                  gamma_gradient: torch.Tensor | None, beta_gradient: torch.Tensor | None) -> None:
         """Writes dx, if it is wanted, and this rank's part of dγ and dβ. Collective if dx is wanted, which it is on all ranks
         or on none."""
-        with self._one_at_a_time:
-            # Those of its own forward: the module may have others by now.
-            self._take(0, weight)
-            self._take(1, bias)
+        self._enter()
+        try:
+            if saved.address != self._latest:  # the module has had others meanwhile, perhaps
+                self._latest = None
+                self._take(0, weight)
+                self._take(1, bias)
+                self._latest = saved.address
+            self._require_room(0, gamma_gradient)
+            self._require_room(1, beta_gradient)
             self._pass_backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
+        finally:
+            self._leave()
+
+    def _require_room(self, which: int, gradient: torch.Tensor | None) -> None:
+        """A gradient is like its parameter, which need not be any more what it was in forward: `.to()`, `.data = ...`"""
+        if gradient is not None and (gradient.dtype is not self.dtype or gradient.numel() != self.channels):
+            self._verify(which, gradient)
 
     def _pass_backward(self, x, dz, dx, shape, saved, gamma_gradient, beta_gradient):
         nowhere = self._unwanted_address
