@@ -16,7 +16,6 @@ from ._layout import Layouts
 _TYPES = {torch.float32: c.FLOAT, torch.float64: c.DOUBLE}
 # A BackwardSlice, written in one go.
 _write_slice = struct.Struct("@QQQqqi4xQQ").pack_into
-_copy = ctypes.memmove
 _integer_at = ctypes.c_int64.from_address
 
 
@@ -34,6 +33,14 @@ def require_type(x: torch.Tensor, what: str) -> None:
         raise UsageError(f"{what} is on {x.device}; Lockstep computes on CPUs")
     if x.layout is not _strided:
         raise UsageError(f"{what} is a tensor of layout {x.layout}; convert it with .to_dense()")
+
+
+def _count(batches: torch.Tensor) -> None:
+    """One more."""
+    if batches.dtype is torch.int64 and batches.is_cpu:
+        _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
+    else:
+        batches.add_(1)
 
 
 class Saved:
@@ -73,8 +80,10 @@ class Engine:
         self.layouts = Layouts(self.channels, self.name)
         # γ, β and the running averages are copied here and back in each pass: a few hundred bytes. The module's own
         # tensors may be replaced, moved or freed at any time.
-        self._addresses = [self._values(which) for which in range(4)]
-        self._verified = [None] * 4  # addresses of the module's tensors, as far as they have been looked at
+        self._places = [self._memory(self._values(which)) for which in range(4)]
+        # Where the module's tensors are, as far as they have been looked at, and their memory.
+        self._verified: list[int | None] = [None] * 4
+        self._sources: list[memoryview | None] = [None] * 4
         self._moments: list[Handle] = []
         self._free: list[int] = []
         # Whether backward sums over the ranks, which it must do on all of them or on none. None: not agreed on yet.
@@ -101,6 +110,10 @@ class Engine:
         place = ctypes.c_void_p()
         check(library().lockstep_batch_norm_values(self.address, which, ctypes.byref(place), None))
         return place.value
+
+    def _memory(self, address: int) -> memoryview:
+        """The values of all channels there. To copy one such view into another takes a quarter of ctypes.memmove's time."""
+        return memoryview((ctypes.c_char * self._bytes).from_address(address)).cast("B")
 
     # --- what the ranks agree on ---
 
@@ -147,34 +160,27 @@ class Engine:
         """z, and what backward needs. Collective. Updates the averages: running mean and variance, and their counter."""
         self._enter()
         try:
-            return self._pass_forward(x, shape, weight, bias, averages)
+            self._latest = None
+            self._take(0, weight)
+            self._take(1, bias)
+            if self.tracks:
+                self._take(2, averages[0])
+                self._take(3, averages[1])
+                if self.momentum is None and averages[2] is not None:
+                    self._take_batches(averages[2])
+            z, saved = torch.empty_like(x), self.saved()
+            self._latest = saved.address
+            code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
+            if code:
+                fail(code)
+            if self.tracks:
+                self._sources[2][:], self._sources[3][:] = self._places[2], self._places[3]
+                # A batch that is empty on all ranks does not count.
+                if averages[2] is not None and (x.numel() or self._values_in(saved)):
+                    _count(averages[2])
+            return z, saved
         finally:
             self._leave()
-
-    def _pass_forward(self, x, shape, weight, bias, averages):
-        self._latest = None
-        self._take(0, weight)
-        self._take(1, bias)
-        if self.tracks:
-            running_mean, running_var, batches = averages
-            mean, variance = self._take(2, running_mean), self._take(3, running_var)
-            if self.momentum is None and batches is not None:
-                self._take_batches(batches)
-        z, saved = torch.empty_like(x), self.saved()
-        self._latest = saved.address
-        code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
-        if code:
-            fail(code)
-        if self.tracks:
-            _copy(mean, self._addresses[2], self._bytes)
-            _copy(variance, self._addresses[3], self._bytes)
-            # A batch that is empty on all ranks does not count.
-            if batches is not None and (shape.batch and shape.spatial or self._values_in(saved)):
-                if batches.dtype is torch.int64 and batches.is_cpu:
-                    _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
-                else:
-                    batches.add_(1)
-        return z, saved
 
     def backward(self, x: torch.Tensor, dz: torch.Tensor, dx: torch.Tensor | None, shape: c.Shape, saved: Saved,
                  weight: torch.Tensor | None, bias: torch.Tensor | None,
@@ -190,7 +196,15 @@ class Engine:
                 self._latest = saved.address
             self._require_room(0, gamma_gradient)
             self._require_room(1, beta_gradient)
-            self._pass_backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
+            nowhere = self._unwanted_address
+            _write_slice(self._slice, 0, x.data_ptr(), dz.data_ptr(),
+                         0 if dx is None else dx.data_ptr() or nowhere,  # an empty tensor has no address
+                         shape.batch, shape.spatial, shape.channel_order,
+                         nowhere if gamma_gradient is None else gamma_gradient.data_ptr(),
+                         nowhere if beta_gradient is None else beta_gradient.data_ptr())
+            code = self._backward(self.address, self._slice_address, 1, saved.address)
+            if code:
+                fail(code)
         finally:
             self._leave()
 
@@ -199,32 +213,20 @@ class Engine:
         if gradient is not None and (gradient.dtype is not self.dtype or gradient.numel() != self.channels):
             self._verify(which, gradient)
 
-    def _pass_backward(self, x, dz, dx, shape, saved, gamma_gradient, beta_gradient):
-        nowhere = self._unwanted_address
-        _write_slice(self._slice, 0, x.data_ptr(), dz.data_ptr(),
-                     0 if dx is None else dx.data_ptr() or nowhere,  # an empty tensor has no address
-                     shape.batch, shape.spatial, shape.channel_order,
-                     nowhere if gamma_gradient is None else gamma_gradient.data_ptr(),
-                     nowhere if beta_gradient is None else beta_gradient.data_ptr())
-        code = self._backward(self.address, self._slice_address, 1, saved.address)
-        if code:
-            fail(code)
-
-    def _take(self, which: int, values: torch.Tensor | None) -> int | None:
-        """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor; returns the tensor's address."""
+    def _take(self, which: int, values: torch.Tensor | None) -> None:
+        """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor."""
         if values is None:
             if self._verified[which] is not None:  # it was taken away from the module: 1 or 0, as they are at first
                 initial = torch.full((self.channels,), 1.0 - which, dtype=self.dtype)
-                _copy(self._addresses[which], initial.data_ptr(), self._bytes)
-                self._verified[which] = None
-            return None
+                self._places[which][:] = self._memory(initial.data_ptr())
+                self._verified[which] = self._sources[which] = None
+            return
         address = values.data_ptr()
         # Another tensor may have got the memory of the one that was looked at.
         if (address != self._verified[which] or values.dtype is not self.dtype or values.numel() != self.channels
                 or not values.is_contiguous()):
             self._verify(which, values)
-        _copy(self._addresses[which], address, self._bytes)
-        return address
+        self._places[which][:] = self._sources[which]
 
     def _verify(self, which: int, values: torch.Tensor) -> None:
         what = ("weight", "bias", "running_mean", "running_var")[which]
@@ -236,6 +238,7 @@ class Engine:
             raise UsageError(f"batch norm '{self.name}': {what} has shape {tuple(values.shape)} and strides "
                              f"{values.stride()}; it is to have {self.channels} values side by side")
         self._verified[which] = values.data_ptr()
+        self._sources[which] = self._memory(self._verified[which])
 
     def _take_batches(self, batches: torch.Tensor) -> None:
         """Plain averages weigh a batch by how many there were, which a loaded state has changed perhaps."""
