@@ -6,7 +6,7 @@ import tempfile
 
 from support import RanksTest, main, need
 
-need("numpy", "mpi4py", "torch")
+need("mpi4py", "torch")
 import numpy
 import torch
 

@@ -78,6 +78,13 @@ class Communicators(RanksTest):
         try:
             with self.raises(lockstep.UsageError, "different MPIs", "Some MPI 1.0", ours()):
                 lockstep.Communicator(self.world)
+            # MPICH says how it was built, in a thousand letters, which are of interest only if nothing else differs.
+            _mpi.library_text = lambda: "MPICH Version:\t4.0.2\nMPICH configure:\t--prefix=/usr"
+            with self.raises(lockstep.UsageError, "'MPICH Version: 4.0.2'"):
+                lockstep.Communicator(self.world)
+            _mpi.library_text = lambda: ours() + "\nbuilt otherwise"
+            with self.raises(lockstep.UsageError, "built otherwise"):
+                lockstep.Communicator(self.world)
         finally:
             _mpi.library_text = ours
 

@@ -1,5 +1,6 @@
 """What the tests of the Python package share: the ranks' communicator, shares of a batch, and the mathematics in double."""
 import os
+import subprocess
 import sys
 import unittest
 
@@ -14,6 +15,16 @@ def need(*packages):
         except ImportError as error:
             print(f"skipped: {error}")
             sys.exit(SKIPPED)
+    if "mpi4py" in packages and not mpi4py_has_our_mpi():
+        print("skipped: mpi4py has been built with another MPI")
+        sys.exit(SKIPPED)
+
+
+def mpi4py_has_our_mpi():
+    """Asked of another process: in this one mpi4py may have to be imported late."""
+    program = ("import sys, mpi4py; mpi4py.rc.initialize = mpi4py.rc.finalize = False; from mpi4py import MPI; "
+               "from lockstep import _mpi; sys.exit(_mpi.mpi4py_text(MPI) != _mpi.library_text())")
+    return subprocess.run([sys.executable, "-c", program], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
 need("numpy")

@@ -6,6 +6,7 @@ from torch_support import TorchTest, draw, start_gloo
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import lockstep
 from lockstep.torch import convert_sync_batchnorm
@@ -56,6 +57,38 @@ class DataParallel(TorchTest):
     def test_options_of_data_parallel(self):
         self.compare((4,), broadcast_buffers=False, gradient_as_bucket_view=True, bucket_cap_mb=0.001)
         self.compare((4,), static_graph=True)
+
+    def test_an_epoch_of_a_loader_in_channels_last_memory(self):
+        """The samples that PyTorch's sampler deals out to the ranks, in batches of 12 of all ranks together."""
+        data = TensorDataset(draw((60, 3, 8, 8), 1), torch.arange(60) % 5)
+
+        def batches(rank, ranks):
+            sampler = DistributedSampler(data, ranks, rank, shuffle=True, seed=3)
+            return [(x.contiguous(memory_format=torch.channels_last), labels)
+                    for x, labels in DataLoader(data, 12 // ranks, sampler=sampler)]
+
+        whole, network = make_network(), convert_sync_batchnorm(make_network(), self.comm)
+        network = network.to(memory_format=torch.channels_last)
+        steps = batches(0, 1)
+        self.assertEqual(len(steps), 5)
+        self.train(whole, steps, [1] * 5)
+        self.train(DistributedDataParallel(network), batches(self.comm.rank, self.comm.size), [1] * 5)
+        for name, values in whole.state_dict().items():
+            self.close(network.state_dict()[name], values, 1e-9, name)
+
+    def test_layers_without_parameters_or_averages(self):
+        for options in ({"affine": False}, {"track_running_stats": False}):
+            def make():
+                torch.manual_seed(1)
+                return nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8, **options), nn.ReLU(), nn.Linear(8, 5)).double()
+
+            data = [(draw((4 * self.comm.size, 6), step), torch.arange(4 * self.comm.size) % 5) for step in range(STEPS)]
+            whole, network = make(), convert_sync_batchnorm(make(), self.comm)
+            self.train(whole, data, [1] * STEPS)
+            self.train(DistributedDataParallel(network), [tuple(self.mine((4,), part) for part in step) for step in data],
+                       [1] * STEPS)
+            for name, values in whole.state_dict().items():
+                self.close(network.state_dict()[name], values, 1e-11, name)
 
     def test_local_statistics_train_otherwise(self):
         """So that the tests above can fail."""

@@ -6,6 +6,7 @@ import torch
 
 import lockstep
 import lockstep.torch
+from lockstep._prototypes import BackwardSlice
 
 CHANNELS = 5
 INNER = {2: (), 3: (7,), 4: (3, 4), 5: (2, 3, 2)}
@@ -118,6 +119,31 @@ class TorchLayer(TorchTest):
         z_strided.backward(channels_last(dz))  # the gradient lies in memory as no input did
         self.close(strided.grad, expected.grad, 1e-14)
         self.layer()(expected).sum().backward()  # and this one is one number in all places
+
+    def test_contiguous_and_channels_last_tensors_are_not_copied(self):
+        """The library reads and writes the memory of the tensors that come and go."""
+        for order in (torch.Tensor.contiguous, channels_last):
+            for inner in ((), (4,), (3, 4), (2, 3, 2)):
+                layer = self.layer()
+                x, dz = (order(draw((5, CHANNELS, *inner), seed)) for seed in (1, 2))
+                x.requires_grad_()
+                layer(x)
+                places = []
+                for name in ("_forward", "_backward"):
+                    setattr(layer._engine, name, self.noting(places, getattr(layer._engine, name)))
+                z = layer(x)
+                z.backward(dz)
+                (_, x_read, z_written, *_), (_, address, *_) = places
+                self.assertEqual((x_read, z_written), (x.data_ptr(), z.data_ptr()))
+                given = BackwardSlice.from_address(address)
+                self.assertEqual((given.x, given.dz, given.dx), (x.data_ptr(), dz.data_ptr(), x.grad.data_ptr()))
+
+    def noting(self, calls, function):
+        def call(*arguments):
+            calls.append(arguments)
+            return function(*arguments)
+
+        return call
 
     def test_two_forwards_before_a_backward(self):
         layer, alone = self.layer(), self.layer()

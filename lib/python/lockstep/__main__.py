@@ -26,7 +26,7 @@ def main() -> int:
     from . import _mpi
 
     print(f"library  {loaded.path}")
-    print(f"MPI      {_mpi.library_text()}")
+    print(f"MPI      {_mpi.brief(_mpi.library_text())}")
     try:
         import mpi4py
     except ImportError:
@@ -35,8 +35,9 @@ def main() -> int:
     mpi4py.rc.initialize = mpi4py.rc.finalize = False
     from mpi4py import MPI
 
-    same = _mpi.mpi4py_text(MPI) == _mpi.library_text()
-    print(f"mpi4py   {mpi4py.__version__}, on {'the same MPI' if same else 'another MPI: ' + _mpi.mpi4py_text(MPI)}")
+    theirs = _mpi.mpi4py_text(MPI)
+    print(f"mpi4py   {mpi4py.__version__}, on "
+          f"{'the same MPI' if theirs == _mpi.library_text() else 'another MPI: ' + _mpi.brief(theirs)}")
     return 0
 
 

@@ -27,9 +27,16 @@ def mpi4py_text(module) -> str:
     return module.Get_library_version().rstrip("\0").strip()
 
 
+def brief(text: str) -> str:
+    """The first line of what an MPI calls itself: MPICH goes on with how it was built."""
+    return " ".join(text.partition("\n")[0].split())
+
+
 def _require_same(module) -> None:
     theirs, ours = mpi4py_text(module), library_text()
     if theirs != ours:
+        if brief(theirs) != brief(ours):
+            theirs, ours = brief(theirs), brief(ours)
         raise UsageError(f"mpi4py and Lockstep's library were built with different MPIs, which know nothing of each other: "
                          f"'{theirs}' and '{ours}'; build one of them with the MPI of the other")
 
@@ -66,7 +73,7 @@ def check_world(size: int) -> None:
         started = os.environ.get(variable, "")
         if started.isdigit() and int(started) != size:
             raise UsageError(f"{launcher} started {started} processes ({variable}), but the MPI of Lockstep's library, "
-                             f"'{library_text()}', sees {size}; take the mpirun that belongs to it")
+                             f"'{brief(library_text())}', sees {size}; take the mpirun that belongs to it")
 
 
 def watch(communicator) -> None:

@@ -28,15 +28,19 @@ class OneAtATime:
     """A context for calls that change a layer: another thread gets an error in words instead of a race in the library,
     where Python's global lock does not hold."""
 
-    __slots__ = ("_name", "_lock")
+    __slots__ = ("_name", "_acquire", "leave")
 
     def __init__(self, name: str):
-        self._name, self._lock = name, threading.Lock()
+        lock = threading.Lock()
+        self._name, self._acquire, self.leave = name, lock.acquire, lock.release
 
-    def __enter__(self) -> None:
-        if not self._lock.acquire(False):
+    def enter(self) -> None:
+        if not self._acquire(False):
             raise UsageError(f"batch norm '{self._name}' is in use on another thread; layers on one communicator "
                              "belong to one thread at a time")
 
+    def __enter__(self) -> None:
+        self.enter()
+
     def __exit__(self, *_) -> None:
-        self._lock.release()
+        self.leave()

@@ -16,7 +16,6 @@ from ._layout import Layouts
 _TYPES = {torch.float32: c.FLOAT, torch.float64: c.DOUBLE}
 # A BackwardSlice, written in one go.
 _write_slice = struct.Struct("@QQQqqi4xQQ").pack_into
-_copy = ctypes.memmove
 _integer_at = ctypes.c_int64.from_address
 
 
@@ -34,6 +33,14 @@ def require_type(x: torch.Tensor, what: str) -> None:
         raise UsageError(f"{what} is on {x.device}; Lockstep computes on CPUs")
     if x.layout is not _strided:
         raise UsageError(f"{what} is a tensor of layout {x.layout}; convert it with .to_dense()")
+
+
+def _count(batches: torch.Tensor) -> None:
+    """One more."""
+    if batches.dtype is torch.int64 and batches.is_cpu:
+        _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
+    else:
+        batches.add_(1)
 
 
 class Saved:
@@ -73,15 +80,19 @@ class Engine:
         self.layouts = Layouts(self.channels, self.name)
         # γ, β and the running averages are copied here and back in each pass: a few hundred bytes. The module's own
         # tensors may be replaced, moved or freed at any time.
-        self._addresses = [self._values(which) for which in range(4)]
-        self._verified = [None] * 4  # addresses of the module's tensors, as far as they have been looked at
+        self._places = [self._memory(self._values(which)) for which in range(4)]
+        # Where the module's tensors are, as far as they have been looked at, and their memory.
+        self._verified: list[int | None] = [None] * 4
+        self._sources: list[memoryview | None] = [None] * 4
         self._moments: list[Handle] = []
         self._free: list[int] = []
         # Whether backward sums over the ranks, which it must do on all of them or on none. None: not agreed on yet.
         self.input_gradient: bool | None = None
 
         # A pass leaves Python's global lock, and the places below belong to one pass at a time.
-        self._one_at_a_time = OneAtATime(self.name)
+        one_at_a_time = OneAtATime(self.name)
+        self._enter, self._leave = one_at_a_time.enter, one_at_a_time.leave
+        self._latest: int | None = None  # the moments of the forward whose γ and β the library has
         # The functions and places that every pass wants.
         self._forward, self._backward = library().lockstep_batch_norm_forward, library().lockstep_batch_norm_backward_slices
         self._slice = ctypes.create_string_buffer(ctypes.sizeof(c.BackwardSlice))
@@ -100,6 +111,10 @@ class Engine:
         check(library().lockstep_batch_norm_values(self.address, which, ctypes.byref(place), None))
         return place.value
 
+    def _memory(self, address: int) -> memoryview:
+        """The values of all channels there. To copy one such view into another takes a quarter of ctypes.memmove's time."""
+        return memoryview((ctypes.c_char * self._bytes).from_address(address)).cast("B")
+
     # --- what the ranks agree on ---
 
     def fits(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
@@ -108,7 +123,7 @@ class Engine:
 
     def serves(self, module, x: torch.Tensor, affine: bool, tracks: bool) -> bool:
         """Whether it is what the module wants for x, or is after follow()."""
-        return (isinstance(x, torch.Tensor) and x.dtype is self.dtype and x.is_cpu and x.layout is _strided
+        return (getattr(x, "dtype", None) is self.dtype and x.is_cpu and x.layout is _strided
                 and module.num_features == self.channels and module.process_group is self.process_group
                 and module.activation == self.activation and tracks == self.tracks
                 and (self.affine or not affine)
@@ -143,69 +158,75 @@ class Engine:
     def forward(self, x: torch.Tensor, shape: c.Shape, weight: torch.Tensor | None, bias: torch.Tensor | None,
                 averages: tuple) -> tuple[torch.Tensor, Saved]:
         """z, and what backward needs. Collective. Updates the averages: running mean and variance, and their counter."""
-        with self._one_at_a_time:
-            return self._pass_forward(x, shape, weight, bias, averages)
-
-    def _pass_forward(self, x, shape, weight, bias, averages):
-        self._take(0, weight)
-        self._take(1, bias)
-        if self.tracks:
-            running_mean, running_var, batches = averages
-            mean, variance = self._take(2, running_mean), self._take(3, running_var)
-            if self.momentum is None and batches is not None:
-                self._take_batches(batches)
-        z, saved = torch.empty_like(x), self.saved()
-        code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
-        if code:
-            fail(code)
-        if self.tracks:
-            _copy(mean, self._addresses[2], self._bytes)
-            _copy(variance, self._addresses[3], self._bytes)
-            # A batch that is empty on all ranks does not count.
-            if batches is not None and (shape.batch and shape.spatial or self._values_in(saved)):
-                if batches.dtype is torch.int64 and batches.is_cpu:
-                    _integer_at(batches.data_ptr()).value += 1  # as add_, in a tenth of its time
-                else:
-                    batches.add_(1)
-        return z, saved
+        self._enter()
+        try:
+            self._latest = None
+            self._take(0, weight)
+            self._take(1, bias)
+            if self.tracks:
+                self._take(2, averages[0])
+                self._take(3, averages[1])
+                if self.momentum is None and averages[2] is not None:
+                    self._take_batches(averages[2])
+            z, saved = torch.empty_like(x), self.saved()
+            self._latest = saved.address
+            code = self._forward(self.address, x.data_ptr(), z.data_ptr(), shape, saved.address)
+            if code:
+                fail(code)
+            if self.tracks:
+                self._sources[2][:], self._sources[3][:] = self._places[2], self._places[3]
+                # A batch that is empty on all ranks does not count.
+                if averages[2] is not None and (x.numel() or self._values_in(saved)):
+                    _count(averages[2])
+            return z, saved
+        finally:
+            self._leave()
 
     def backward(self, x: torch.Tensor, dz: torch.Tensor, dx: torch.Tensor | None, shape: c.Shape, saved: Saved,
                  weight: torch.Tensor | None, bias: torch.Tensor | None,
                  gamma_gradient: torch.Tensor | None, beta_gradient: torch.Tensor | None) -> None:
         """Writes dx, if it is wanted, and this rank's part of dγ and dβ. Collective if dx is wanted, which it is on all ranks
         or on none."""
-        with self._one_at_a_time:
-            # Those of its own forward: the module may have others by now.
-            self._take(0, weight)
-            self._take(1, bias)
-            self._pass_backward(x, dz, dx, shape, saved, gamma_gradient, beta_gradient)
+        self._enter()
+        try:
+            if saved.address != self._latest:  # the module has had others meanwhile, perhaps
+                self._latest = None
+                self._take(0, weight)
+                self._take(1, bias)
+                self._latest = saved.address
+            self._require_room(0, gamma_gradient)
+            self._require_room(1, beta_gradient)
+            nowhere = self._unwanted_address
+            _write_slice(self._slice, 0, x.data_ptr(), dz.data_ptr(),
+                         0 if dx is None else dx.data_ptr() or nowhere,  # an empty tensor has no address
+                         shape.batch, shape.spatial, shape.channel_order,
+                         nowhere if gamma_gradient is None else gamma_gradient.data_ptr(),
+                         nowhere if beta_gradient is None else beta_gradient.data_ptr())
+            code = self._backward(self.address, self._slice_address, 1, saved.address)
+            if code:
+                fail(code)
+        finally:
+            self._leave()
 
-    def _pass_backward(self, x, dz, dx, shape, saved, gamma_gradient, beta_gradient):
-        nowhere = self._unwanted_address
-        _write_slice(self._slice, 0, x.data_ptr(), dz.data_ptr(),
-                     0 if dx is None else dx.data_ptr() or nowhere,  # an empty tensor has no address
-                     shape.batch, shape.spatial, shape.channel_order,
-                     nowhere if gamma_gradient is None else gamma_gradient.data_ptr(),
-                     nowhere if beta_gradient is None else beta_gradient.data_ptr())
-        code = self._backward(self.address, self._slice_address, 1, saved.address)
-        if code:
-            fail(code)
+    def _require_room(self, which: int, gradient: torch.Tensor | None) -> None:
+        """A gradient is like its parameter, which need not be any more what it was in forward: `.to()`, `.data = ...`"""
+        if gradient is not None and (gradient.dtype is not self.dtype or gradient.numel() != self.channels):
+            self._verify(which, gradient)
 
-    def _take(self, which: int, values: torch.Tensor | None) -> int | None:
-        """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor; returns the tensor's address."""
+    def _take(self, which: int, values: torch.Tensor | None) -> None:
+        """Copies γ (0), β (1), or a running average (2, 3) from the module's tensor."""
         if values is None:
             if self._verified[which] is not None:  # it was taken away from the module: 1 or 0, as they are at first
                 initial = torch.full((self.channels,), 1.0 - which, dtype=self.dtype)
-                _copy(self._addresses[which], initial.data_ptr(), self._bytes)
-                self._verified[which] = None
-            return None
+                self._places[which][:] = self._memory(initial.data_ptr())
+                self._verified[which] = self._sources[which] = None
+            return
         address = values.data_ptr()
         # Another tensor may have got the memory of the one that was looked at.
         if (address != self._verified[which] or values.dtype is not self.dtype or values.numel() != self.channels
                 or not values.is_contiguous()):
             self._verify(which, values)
-        _copy(self._addresses[which], address, self._bytes)
-        return address
+        self._places[which][:] = self._sources[which]
 
     def _verify(self, which: int, values: torch.Tensor) -> None:
         what = ("weight", "bias", "running_mean", "running_var")[which]
@@ -217,6 +238,7 @@ class Engine:
             raise UsageError(f"batch norm '{self.name}': {what} has shape {tuple(values.shape)} and strides "
                              f"{values.stride()}; it is to have {self.channels} values side by side")
         self._verified[which] = values.data_ptr()
+        self._sources[which] = self._memory(self._verified[which])
 
     def _take_batches(self, batches: torch.Tensor) -> None:
         """Plain averages weigh a batch by how many there were, which a loaded state has changed perhaps."""

@@ -32,7 +32,7 @@ class Layouts:
         return shape
 
     def require_same(self, x: torch.Tensor, shape: c.Shape, dtype: torch.dtype) -> None:
-        """Throws if x does not lie in memory any more as it did in forward: `x.data = ...` goes unnoticed by autograd."""
+        """Throws if x does not lie in memory as it did in forward: `x.data = ...` goes unnoticed by autograd."""
         now = self.of(x)
         if x.dtype is dtype and (now is shape or now is not None and _numbers(now) == _numbers(shape)):
             return

@@ -51,7 +51,7 @@ class SyncBatchNorm(_BatchNorm):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return self._evaluate(input)
-        weight, bias, *averages = self._tensors()
+        weight, bias, averages = self._tensors()
         affine = weight is not None or bias is not None
         tracks = self.track_running_stats and averages[0] is not None and averages[1] is not None
         engine = self._engine
@@ -64,7 +64,7 @@ class SyncBatchNorm(_BatchNorm):
         return BatchNormFunction.apply(input, weight, bias, engine, averages, input_gradient)
 
     def _tensors(self) -> tuple:
-        """weight, bias, running mean and variance, and their counter.
+        """weight, bias, and running mean, variance and their counter.
 
         A module's tables are faster than its attributes. But pruning, parametrizations and functional_call put attributes
         in their place, the latter two by deriving a class.
@@ -72,11 +72,11 @@ class SyncBatchNorm(_BatchNorm):
         if type(self) is SyncBatchNorm:
             parameters, buffers = self._parameters, self._buffers
             try:
-                return (parameters["weight"], parameters["bias"], buffers["running_mean"], buffers["running_var"],
-                        buffers["num_batches_tracked"])
+                return parameters["weight"], parameters["bias"], (
+                    buffers["running_mean"], buffers["running_var"], buffers["num_batches_tracked"])
             except KeyError:
                 pass
-        return self.weight, self.bias, self.running_mean, self.running_var, self.num_batches_tracked
+        return self.weight, self.bias, (self.running_mean, self.running_var, self.num_batches_tracked)
 
     def _renewed(self, input: torch.Tensor, affine: bool, tracks: bool) -> Engine:
         """Collective: this module has changed on all ranks, or is new."""
