@@ -64,6 +64,17 @@ def layers_for(x):
     return lockstep.torch.SyncBatchNorm(channels), HandWritten(channels), local(channels)
 
 
+def require_same(layers, x, dz):
+    """Figures of layers that compute something else would be worth nothing: z, dx and the running averages."""
+    ours, gloo, local = ((z := layer(x), *torch.autograd.grad(z, x, dz), layer.running_mean, layer.running_var)
+                         for layer in layers)
+    for mine, other in zip(ours[:3], gloo[:3]):
+        torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(ours[3], gloo[3], rtol=1e-2, atol=1e-3)  # which has the biased variance
+    if dist.get_world_size() > 1 and torch.allclose(ours[0], local[0], rtol=1e-6, atol=1e-7):
+        raise AssertionError("nothing is synchronized")
+
+
 def compare(turns, shapes):
     """Prints a line for each shape; the worst ratios."""
     comm = lockstep.world()
@@ -71,6 +82,7 @@ def compare(turns, shapes):
         print(f"{'shape':>14} {'layout':>6} {'ours us':>9} {'gloo us':>9} {'local us':>9} {'to gloo':>8} {'to local':>8}")
     worst = [0.0, 0.0]
     for label, x, dz in cases(shapes):
+        require_same(layers_for(x), x, dz)
         steps = [step_of(layer, x, dz) for layer in layers_for(x)]
         once = torch.tensor([min(seconds_of(step, 2) for _ in range(3)) for step in steps])
         dist.all_reduce(once, dist.ReduceOp.MAX)  # the same number of repetitions on every rank
