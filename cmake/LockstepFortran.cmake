@@ -4,15 +4,16 @@
 set(LOCKSTEP_FORTRAN AUTO CACHE STRING "Build the Fortran module lockstep: ON, OFF, or AUTO: if there is a compiler for it")
 set_property(CACHE LOCKSTEP_FORTRAN PROPERTY STRINGS AUTO ON OFF)
 
-# In another project AUTO follows that project: it is not made to look for a compiler that it does not use. Sanitizers
-# need their runtime from the same family of compilers in every language.
+# In another project AUTO follows that project: it is not made to look for a compiler that it does not use. Nor is it built
+# with the sanitizers: a main program in Fortran leaves its arrays to the system, which they take for leaks. They see the C
+# interface beneath.
 set(lockstep_builds_fortran OFF)
 if(LOCKSTEP_FORTRAN STREQUAL "AUTO")
-  if(lockstep_top_level AND (NOT LOCKSTEP_SANITIZE OR CMAKE_CXX_COMPILER_ID STREQUAL "GNU"))
+  if(lockstep_top_level AND NOT LOCKSTEP_SANITIZE)
     include(CheckLanguage)
     check_language(Fortran)
   endif()
-  if(CMAKE_Fortran_COMPILER)
+  if(CMAKE_Fortran_COMPILER AND NOT LOCKSTEP_SANITIZE)
     set(lockstep_builds_fortran ON)
   endif()
 elseif(LOCKSTEP_FORTRAN)
