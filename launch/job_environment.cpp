@@ -60,12 +60,12 @@ std::vector<Announcement> announced_sizes(const Environment& environment) {
 
 std::optional<Announcement> announced_rank(const Environment& environment) {
     for (const char* name : rank_variables)
-        if (const auto rank = number(environment, name)) return rank;
+        if (auto rank = number(environment, name)) return rank;
     return std::nullopt;
 }
 
 std::optional<Announcement> announced_step(const Environment& environment) {
-    if (const auto tasks = number(environment, "SLURM_STEP_NUM_TASKS")) return tasks;
+    if (auto tasks = number(environment, "SLURM_STEP_NUM_TASKS")) return tasks;
     const auto step = number(environment, "SLURM_STEP_ID");
     if (!step || step->value >= first_special_step) return std::nullopt;
     return number(environment, "SLURM_NTASKS");
