@@ -1,7 +1,8 @@
 """The commands of README.md and docs/*.md run as they stand there, in one folder and one after the other, shortened so:
 at most 2 ranks, one epoch, one seed of a study, and of the data sets with a name 128 samples.
 
-Commands that build, install or measure are left out. Those on the arrays of examples/make_data.py need a Python with NumPy
+Commands that build, install or measure are left out, and those that use an installed layer (tests/install/check and
+tests/python run them). Those on the arrays of examples/make_data.py need a Python with NumPy
 and h5py, and are skipped without (or by a build without HDF5).
 """
 import re
@@ -12,7 +13,8 @@ import unittest
 
 from launcher import LAUNCHER, ROOT, LauncherTest, run, write_idx_data
 
-LEFT_OUT = ("launch/quickstart", "tests/run", "cmake ", "build/lockstep bench ")
+LEFT_OUT = ("launch/quickstart", "tests/run", "cmake ", "build/lockstep bench ", "$(pkg-config ", "export PKG_CONFIG_PATH",
+            "export PYTHONPATH", "python3 -m lockstep", "python3 examples/numpy_batch_norm.py")
 NEEDS_ARRAYS = re.compile(r"data/\w|runs/(mine|weather)")
 DATA_OF_MNIST = "FOLDER_OF_MNIST"
 
