@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t text_bytes = 2048;
 constexpr double patience_seconds = 2;
+constexpr double line_seconds = 0.25;  // for mpirun to pass a line on
 constexpr int report_tag = tags::report.first;
 
 /// "rank 3 of 8: what" → "what".
@@ -98,10 +99,13 @@ void FailureReport::report(const std::string& what) const {
     }
     // Some rank does not come: it hangs, or waits for us. One speaks and ends all; the others leave it the
     // time.
-    if (rank_ != speaker)
+    if (rank_ != speaker) {
         std::this_thread::sleep_for(std::chrono::duration<double>(2 * patience_seconds));
-    else
+    } else {
         print(all.front().rank, all.front().text);
+        // MPICH's mpirun ends the job without reading what its ranks wrote last.
+        std::this_thread::sleep_for(std::chrono::duration<double>(line_seconds));
+    }
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
