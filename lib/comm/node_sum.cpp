@@ -1,8 +1,7 @@
+#include "node_sum.hpp"
+
 #include "../simd/elementwise.hpp"
 #include "communicator_state.hpp"
-
-#include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/node_sum.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -52,11 +51,6 @@ std::size_t cover_size(const ReplicaMap& map, int rank) {
 template <class Scalar>
 std::unique_ptr<NodeSum<Scalar>> NodeSum<Scalar>::create(const Communicator& communicator,
                                                          const ReplicaMap& map, Index count) {
-    // A rank that means another sum than the others would read beyond their blocks.
-    check_agreement(communicator, "a sum over replicas",
-                    {{"values", std::to_string(count)},
-                     {"bytes of a value", std::to_string(sizeof(Scalar))},
-                     {"replicas", std::to_string(map.replicas())}});
     const int me = communicator.rank();
     const std::size_t arrays = cover_size(map, me) + (me == 0 ? 1 : 0);  // the result is rank 0's last one
     auto memory = NodeMemory::allocate(
@@ -81,7 +75,7 @@ NodeSum<Scalar>::NodeSum(const Communicator& communicator, const ReplicaMap& map
     for (int rank = 0; rank < map.ranks(); ++rank)
         for (std::size_t k = 0; k < cover_size(map, rank); ++k) {
             operands_.push_back(array(rank, k));
-            if (rank == communicator.rank()) cover_.push_back(array(rank, k));
+            if (rank == communicator.rank()) this->cover_.push_back(array(rank, k));
         }
     result_ = array(0, cover_size(map, 0));
     stack_.resize(static_cast<std::size_t>(top_.slots()));

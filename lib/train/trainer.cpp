@@ -5,6 +5,7 @@
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/failure_guard.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
@@ -57,9 +58,9 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
     : settings_(std::move(run.settings)),
       options_(std::move(run.options)),
       data_(train),
-      communicator_(communicator),
+      communicator_(by_node(communicator)),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
-      hosted_(map_.block(communicator.rank())),
+      hosted_(map_.block(communicator_.rank())),
       transform_(input_transform(*options_.input, train, run.found)),
       augmentation_(options_.augmentation, options_.seed),
       reader_(train, transform_, &augmentation_),
@@ -68,7 +69,7 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
       network_(or_announce(communicator_,
                            [&] {
                                return Network<Scalar>(parse_model(options_.model), train.input_shape(),
-                                                      batch_norm_setup(options_, map_, communicator));
+                                                      batch_norm_setup(options_, map_, communicator_));
                            })),
       loss_(options_.loss),
       task_(task_of(train.target(), *loss_)),
@@ -85,12 +86,12 @@ template <class Scalar>
 void Trainer<Scalar>::set_up() {
     const Index batch = sampler_.largest_slice();
     network_.initialize(options_.seed);
-    reducer_.emplace(communicator_, map_, network_.layout().parameter_values(),
-                     typename GradientReducer<Scalar>::Options{options_.reduction, options_.gradient_path});
-    network_.prepare_training(batch, reducer_->cover());
+    gradients_ = GradientSum<Scalar>::create(communicator_, map_, network_.layout().parameter_values(),
+                                             {options_.reduction, options_.gradient_path});
+    network_.prepare_training(batch, gradients_->cover());
     if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, network_.layout().parameter_values());
     summary_.emplace(communicator_, map_, network_.batch_norms());
-    gradients_ready_ = [this](Index offset) { reducer_->ready(offset); };
+    gradients_ready_ = [this](Index offset) { gradients_->ready(offset); };
 
     const auto hosted = static_cast<std::size_t>(hosted_.size());
     const auto values = [batch](const Shape& shape) {
@@ -247,7 +248,7 @@ void Trainer<Scalar>::backward() {
 template <class Scalar>
 StepResult Trainer<Scalar>::update(double learning_rate) {
     expect(Stage::has_gradients, "update");
-    const Scalar* const gradients = reducer_->finish();
+    const Scalar* const gradients = gradients_->finish();
     const StepSums sums = summary_->finish();
     stage_ = Stage::between_steps;
     const Index samples = sampler_.global_batch(step_).size();

@@ -6,8 +6,8 @@
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/replica_map.hpp>
-#include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
@@ -19,7 +19,6 @@
 #include <lockstep/train/batch_norm_mode.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/gradient_clipping.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
 #include <lockstep/train/score.hpp>
@@ -28,6 +27,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +75,10 @@ class LOCKSTEP_EXPORT Trainer {
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
     const Settings& settings() const { return settings_; }
     const ReplicaMap& replica_map() const { return map_; }
+    /// The given ranks, numbered node by node (see by_node): replica_map() is about these numbers.
+    const Communicator& communicator() const { return communicator_; }
+    /// How gradients get from rank to rank, in words.
+    std::string gradient_path() const { return gradients_->path(); }
     const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
     /// What the data are trained with: options().loss, or what fits the target.
@@ -171,7 +175,7 @@ class LOCKSTEP_EXPORT Trainer {
     ReadAhead read_ahead_;
     Sampler sampler_;
     Schedule schedule_;
-    std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
+    std::unique_ptr<GradientSum<Scalar>> gradients_;  // owns what the network writes gradients to
     Network<Scalar> network_;
     Loss loss_;
     Task task_;
