@@ -3,9 +3,9 @@
 #include "options.hpp"
 
 #include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/data/load_dataset.hpp>
 #include <lockstep/data/subset.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/trainer.hpp>
 
 #include <algorithm>
@@ -91,17 +91,17 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     EndlessTrainer reading_memory(with(options.trainer, 1, "local"), in_memory, Communicator::self());
     EndlessTrainer local(with(options.trainer, replicas, "local"), *data.train, communicator);
     EndlessTrainer sync(with(options.trainer, replicas, "sync"), *data.train, communicator);
-    GradientReducer<float> exchange(communicator, ReplicaMap(communicator.size(), communicator.size()),
-                                    alone.gradients(),
-                                    {options.trainer.reduction, options.trainer.gradient_path});
+    const auto exchange = GradientSum<float>::create(
+        communicator, ReplicaMap(communicator.size(), communicator.size()), alone.gradients(),
+        {options.trainer.reduction, options.trainer.gradient_path});
     AlignedVector<float> gradients(static_cast<std::size_t>(alone.gradients()));
     volatile float sink = 0;
     const auto seconds = measure(
         communicator,
         {[&] { alone.step(); }, [&] { reading_memory.step(); }, [&] { local.step(); }, [&] { sync.step(); },
          [&] {
-             write_values(exchange.cover().front(), alone.gradients());
-             sink = read_values(exchange.finish(), alone.gradients());
+             write_values(exchange->cover().front(), alone.gradients());
+             sink = read_values(exchange->finish(), alone.gradients());
          },
          [&] {
              write_values(gradients.data(), alone.gradients());
@@ -111,8 +111,7 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     BenchTable table(communicator,
                      "Step of " + std::to_string(options.trainer.batch_size) + " samples per replica, " +
                          std::to_string(replicas) + " replicas on " + std::to_string(communicator.size()) +
-                         " ranks, gradients through " +
-                         (exchange.shares_memory() ? "shared memory" : "messages") + ", us",
+                         " ranks, gradients " + exchange->path() + ", us",
                      {{"part", 50}, {"us", 10}});
     const auto [computation, without_files, with_local, with_sync, with_exchange, buffers] =
         std::tuple{seconds[0] * 1e6, seconds[1] * 1e6, seconds[2] * 1e6,

@@ -11,6 +11,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/report/summary.hpp>
 #include <lockstep/report/table.hpp>
 
@@ -271,7 +272,8 @@ void compare_command(const std::vector<std::string>& arguments) {
             "Of the options of train, bn, batch-size, replicas and seed give way to the lists below.\n" +
             table.help());
     complete(options);
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
+    const Communicator communicator =
+        by_node(Communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds}));
     check_prediction(options, communicator);
     const DatasetPair data = load_dataset(options.run.data);
     if (!data.train || !data.test)

@@ -8,6 +8,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/metrics.hpp>
@@ -180,7 +181,8 @@ void train_command(const std::vector<std::string>& arguments) {
     OptionTable table = table_of(options);
     read_arguments(arguments, table, options);
     if (options.help) return print_once("mpirun -n RANKS lockstep train [options]\n" + table.help());
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
+    const Communicator communicator =
+        by_node(Communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds}));
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
     const DatasetPair data = load_dataset(options.data);
     if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");

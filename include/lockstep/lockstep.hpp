@@ -23,12 +23,15 @@
 #include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
+#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/node_memory.hpp>
-#include <lockstep/comm/node_sum.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/comm/session.hpp>
+#include <lockstep/comm/sum_plan.hpp>
 #include <lockstep/comm/tags.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/array.hpp>
@@ -92,7 +95,6 @@
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/first_replica_averages.hpp>
 #include <lockstep/train/gradient_clipping.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/metrics.hpp>
 #include <lockstep/train/model_file.hpp>
 #include <lockstep/train/optimizer.hpp>

@@ -61,28 +61,29 @@ std::vector<RanksOfValue> values_of(const std::vector<Settings>& all, const std:
 }
 
 /// " on rank 0, 2"
-std::string place_text(const std::vector<int>& ranks) {
+std::string place_text(const Communicator& communicator, const std::vector<int>& ranks) {
     constexpr std::size_t most_ranks = 6;
     std::string text = " on rank ";
     for (std::size_t k = 0; k < std::min(ranks.size(), most_ranks); ++k)
-        text += (k == 0 ? "" : ", ") + std::to_string(ranks[k]);
+        text += (k == 0 ? "" : ", ") + std::to_string(communicator.name(ranks[k]));
     if (ranks.size() > most_ranks) text += " and " + std::to_string(ranks.size() - most_ranks) + " more";
     return text;
 }
 
 /// "0.1 on rank 0, 2; 0.2 on rank 1"
-std::string values_text(const std::vector<Settings>& all, const std::string& name) {
+std::string values_text(const Communicator& communicator, const std::vector<Settings>& all,
+                        const std::string& name) {
     const std::vector<RanksOfValue> values = values_of(all, name);
     std::string text;
     for (std::size_t i = 0; i < std::min(values.size(), most_values); ++i)
-        text += (i == 0 ? "" : "; ") + values[i].first + place_text(values[i].second);
+        text += (i == 0 ? "" : "; ") + values[i].first + place_text(communicator, values[i].second);
     if (values.size() > most_values)
         text += "; and " + std::to_string(values.size() - most_values) + " other values";
     return text;
 }
 
 /// " failed on rank 1: x.npy: sample 17 is NaN", or nothing if no rank has found a fault.
-std::string faults_text(const std::vector<Settings>& all) {
+std::string faults_text(const Communicator& communicator, const std::vector<Settings>& all) {
     std::vector<RanksOfValue> faults = values_of(all, fault_name);
     std::erase_if(faults, [&](const RanksOfValue& one) {
         const Settings& settings = all[static_cast<std::size_t>(one.second.front())];
@@ -90,7 +91,8 @@ std::string faults_text(const std::vector<Settings>& all) {
     });
     std::string text;
     for (std::size_t i = 0; i < std::min(faults.size(), most_values); ++i)
-        text += (i == 0 ? " failed" : ";") + place_text(faults[i].second) + ": " + faults[i].first;
+        text +=
+            (i == 0 ? " failed" : ";") + place_text(communicator, faults[i].second) + ": " + faults[i].first;
     return text;
 }
 
@@ -110,13 +112,13 @@ std::vector<std::string> names_that_differ(const std::vector<Settings>& all) {
     for (const std::string& one : communicator.all_gather(text, "comparing settings"))
         all.push_back(parse_settings(one));
     // A fault is the news: a rank that has found one may not even know the other settings.
-    if (const std::string faults = faults_text(all); !faults.empty())
+    if (const std::string faults = faults_text(communicator, all); !faults.empty())
         throw CommunicationError(communicator.whoami() + ": " + std::string(subject) + faults);
     constexpr std::size_t most_names = 5;
     const std::vector<std::string> names = names_that_differ(all);
     std::string found;
     for (std::size_t i = 0; i < std::min(names.size(), most_names); ++i)
-        found += (i == 0 ? "" : "; ") + names[i] + ": " + values_text(all, names[i]);
+        found += (i == 0 ? "" : "; ") + names[i] + ": " + values_text(communicator, all, names[i]);
     if (names.size() > most_names)
         found += "; and " + std::to_string(names.size() - most_names) + " more settings";
     throw CommunicationError(communicator.whoami() + ": the ranks do not agree on " + std::string(subject) +

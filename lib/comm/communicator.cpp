@@ -155,6 +155,10 @@ void Communicator::announce_failure(std::string_view why) const {
     state_->announce(whoami() + ": " + std::string(why));
 }
 
+int Communicator::name(int rank) const {
+    return state_->name(rank);
+}
+
 std::string Communicator::whoami() const {
     return state_->whoami();
 }

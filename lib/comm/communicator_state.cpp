@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -25,7 +26,7 @@ CommunicatorState::CommunicatorState(MPI_Comm duplicate, CommunicatorOptions cho
 }
 
 std::string CommunicatorState::whoami() const {
-    return "rank " + std::to_string(rank) + " of " + std::to_string(size);
+    return "rank " + std::to_string(name(rank)) + " of " + std::to_string(size);
 }
 
 void CommunicatorState::announce(const std::string& what) {
@@ -115,11 +116,14 @@ std::vector<int> CommunicatorState::those_without_answer(const std::vector<int>&
             answered[static_cast<std::size_t>(other)] = true;
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
-    std::vector<int> silent;
-    for (int other = 0; other < size; ++other)
-        if (!answered[static_cast<std::size_t>(other)] &&
-            (suspects.empty() || std::ranges::find(suspects, other) != suspects.end()))
-            silent.push_back(other);
+    std::vector<int> silent, silent_suspects;
+    for (int other = 0; other < size; ++other) {
+        if (answered[static_cast<std::size_t>(other)]) continue;
+        silent.push_back(other);
+        if (std::ranges::find(suspects, other) != suspects.end()) silent_suspects.push_back(other);
+    }
+    // A suspect that waits as well does so for one that is silent.
+    if (!silent_suspects.empty()) return silent_suspects;
     return silent.empty() ? suspects : silent;
 }
 
@@ -146,7 +150,7 @@ void CommunicatorState::throw_on_notice() {
     MPI_Recv(text.data(), notice_bytes, MPI_CHAR, status.MPI_SOURCE, notice_tag, handle, MPI_STATUS_IGNORE);
     text.resize(static_cast<std::size_t>(length));
     failed = true;
-    failure_ = whoami() + ": rank " + std::to_string(status.MPI_SOURCE) + " has failed: " + text;
+    failure_ = whoami() + ": rank " + std::to_string(name(status.MPI_SOURCE)) + " has failed: " + text;
     throw CommunicationError(failure_);
 }
 
@@ -156,11 +160,11 @@ std::string seconds_text(double seconds) {
     return text.str();
 }
 
-std::string ranks_text(std::vector<int> ranks) {
-    std::ranges::sort(ranks);
-    ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
+std::string CommunicatorState::ranks_text(const std::vector<int>& ranks) const {
+    std::set<int> all;
+    for (const int one : ranks) all.insert(name(one));
     std::string text = "rank";
-    for (const int rank : ranks) text += (rank == ranks.front() ? " " : ", ") + std::to_string(rank);
+    for (const int one : all) text += (one == *all.begin() ? " " : ", ") + std::to_string(one);
     return text;
 }
 

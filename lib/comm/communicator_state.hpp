@@ -8,6 +8,7 @@
 
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
+#include <lockstep/comm/nodes.hpp>
 
 #include <mpi.h>
 
@@ -38,10 +39,10 @@ class CommunicatorState {
     /// Announces, and throws CommunicationError.
     [[noreturn]] void fail(const std::string& what);
     /// Fails because the time was up at `what`. Names the ranks that did not come: `missing` where these are
-    /// known, and of them those alone that do not even wait elsewhere, if there are any.
+    /// known, but not those that wait, too, where there are others.
     [[noreturn]] void fail_on_time(const std::string& what, const std::vector<int>& missing);
-    /// Asks all ranks whether they wait, too: those of the suspects (where there are none: of all) that do not
-    /// answer within a moment. The suspects themselves where all answer.
+    /// Asks all ranks whether they wait, too: those of the suspects that do not answer within a moment; where all of
+    /// them do, those of all ranks that do not; where there are none, the suspects.
     std::vector<int> those_without_answer(const std::vector<int>& suspects);
     /// Throws if the communicator has failed before.
     void check_usable() const;
@@ -59,6 +60,11 @@ class CommunicatorState {
     /// Drives what was given up; whether it is all complete.
     bool unfinished_is_complete();
 
+    /// What errors call a rank: its number in the caller's communicator, where this one is numbered anew.
+    int name(int of_rank) const { return names.empty() ? of_rank : names[static_cast<std::size_t>(of_rank)]; }
+    /// "rank 1, 3": each once, in order.
+    std::string ranks_text(const std::vector<int>& ranks) const;
+
     void send_empty(int to, int tag) const;
     /// Whether calls of MPI are possible, as far as this thread and MPI_Finalize have a say.
     bool may_call_mpi() const { return threads.may_call_mpi() && !mpi.finalized(); }
@@ -68,6 +74,8 @@ class CommunicatorState {
     const CommunicatorOptions options;
     int rank = 0;
     int size = 1;
+    std::vector<int> names;              // by rank; empty where they are the ranks
+    std::shared_ptr<const Nodes> nodes;  // once they have been found: see nodes_of
     ThreadGuard threads;
     FinalizeWatch mpi{finish_retired};
     /// Exchanges under way, in the order in which they were started. All use one tag, and MPI keeps the order
@@ -164,7 +172,4 @@ class TimedWait {
 
 /// "2.5 s", for errors.
 std::string seconds_text(double seconds);
-/// "rank 1, 3": each once, in order.
-std::string ranks_text(std::vector<int> ranks);
-
 }  // namespace lockstep

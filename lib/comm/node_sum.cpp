@@ -1,8 +1,7 @@
+#include "node_sum.hpp"
+
 #include "../simd/elementwise.hpp"
 #include "communicator_state.hpp"
-
-#include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/node_sum.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -36,13 +35,6 @@ Index number_of_chunks(Index count) {
     return (count + chunk_values<Scalar> - 1) / chunk_values<Scalar>;
 }
 
-/// Arrays start on a cache line.
-template <class Scalar>
-Index padded(Index count) {
-    constexpr Index line = cache_line_bytes / sizeof(Scalar);
-    return (count + line - 1) / line * line;
-}
-
 std::size_t cover_size(const ReplicaMap& map, int rank) {
     return tree_cover(map.all(), map.block(rank)).size();
 }
@@ -52,16 +44,11 @@ std::size_t cover_size(const ReplicaMap& map, int rank) {
 template <class Scalar>
 std::unique_ptr<NodeSum<Scalar>> NodeSum<Scalar>::create(const Communicator& communicator,
                                                          const ReplicaMap& map, Index count) {
-    // A rank that means another sum than the others would read beyond their blocks.
-    check_agreement(communicator, "a sum over replicas",
-                    {{"values", std::to_string(count)},
-                     {"bytes of a value", std::to_string(sizeof(Scalar))},
-                     {"replicas", std::to_string(map.replicas())}});
     const int me = communicator.rank();
     const std::size_t arrays = cover_size(map, me) + (me == 0 ? 1 : 0);  // the result is rank 0's last one
     auto memory = NodeMemory::allocate(
         communicator,
-        sizeof(Counters) + arrays * static_cast<std::size_t>(padded<Scalar>(count)) * sizeof(Scalar));
+        sizeof(Counters) + arrays * static_cast<std::size_t>(padded_to_line<Scalar>(count)) * sizeof(Scalar));
     if (!memory) return nullptr;
     return std::unique_ptr<NodeSum>(new NodeSum(communicator, map, count, std::move(*memory)));
 }
@@ -76,12 +63,12 @@ NodeSum<Scalar>::NodeSum(const Communicator& communicator, const ReplicaMap& map
       top_(map.all(), all_covers(map)) {
     const auto array = [&](int rank, std::size_t k) {
         auto* const first = reinterpret_cast<Scalar*>(memory_.block(rank) + sizeof(Counters));
-        return first + static_cast<Index>(k) * padded<Scalar>(count);
+        return first + static_cast<Index>(k) * padded_to_line<Scalar>(count);
     };
     for (int rank = 0; rank < map.ranks(); ++rank)
         for (std::size_t k = 0; k < cover_size(map, rank); ++k) {
             operands_.push_back(array(rank, k));
-            if (rank == communicator.rank()) cover_.push_back(array(rank, k));
+            if (rank == communicator.rank()) this->cover_.push_back(array(rank, k));
         }
     result_ = array(0, cover_size(map, 0));
     stack_.resize(static_cast<std::size_t>(top_.slots()));

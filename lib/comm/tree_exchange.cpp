@@ -313,9 +313,9 @@ void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) co
     const ExchangeLabel mine = label();
     if (mine == theirs) return;
     state_of(communicator_)
-        .fail(communicator_.whoami() + ": ranks disagree: rank " + std::to_string(communicator_.rank()) +
-              " is at " + mine.to_string() + "; rank " + std::to_string(peer.rank) + " is at " +
-              theirs.to_string() +
+        .fail(communicator_.whoami() + ": ranks disagree: rank " +
+              std::to_string(communicator_.name(communicator_.rank())) + " is at " + mine.to_string() +
+              "; rank " + std::to_string(communicator_.name(peer.rank)) + " is at " + theirs.to_string() +
               ". All ranks must make the same calls in the same order (layers without a "
               "name are told apart by the order of their construction: name them)");
 }
@@ -334,7 +334,7 @@ void TreeExchange::fail_on_size(Peer& peer, MPI_Message message, int bytes) {
     std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
     check_label(peer, theirs);
     state_of(communicator_)
-        .fail(communicator_.whoami() + ": rank " + std::to_string(peer.rank) + " sends " +
+        .fail(communicator_.whoami() + ": rank " + std::to_string(communicator_.name(peer.rank)) + " sends " +
               std::to_string(bytes) + " bytes where " + std::to_string(due) + " are due, at " +
               theirs.to_string() + ": the ranks have different numbers of replicas");
 }
@@ -351,13 +351,12 @@ void TreeExchange::fail_on_time() {
         MPI_Test(&stage.sends[i], &sent, MPI_STATUS_IGNORE);
         if (!sent) deaf.push_back(stage.send_to[i]);
     }
-    const std::string who =
-        ranks_text(state_of(communicator_).those_without_answer(silent.empty() ? deaf : silent));
-    state_of(communicator_)
-        .fail(communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
-              " at " + mine.to_string() + ": " +
-              (silent.empty() ? "what was sent is not received by " : "nothing came from ") + who +
-              ", which has failed, hangs, or took another way");
+    CommunicatorState& state = state_of(communicator_);
+    const std::string who = state.ranks_text(state.those_without_answer(silent.empty() ? deaf : silent));
+    state.fail(communicator_.whoami() + ": time-out after " + seconds_text(communicator_.timeout_seconds()) +
+               " at " + mine.to_string() + ": " +
+               (silent.empty() ? "what was sent is not received by " : "nothing came from ") + who +
+               ", which has failed, hangs, or took another way");
 }
 
 double* TreeExchange::wait() {

@@ -5,6 +5,7 @@
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/failure_guard.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
@@ -57,9 +58,9 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
     : settings_(std::move(run.settings)),
       options_(std::move(run.options)),
       data_(train),
-      communicator_(communicator),
+      communicator_(by_node(communicator)),
       map_(options_.replicas.value_or(communicator.size()), communicator.size()),
-      hosted_(map_.block(communicator.rank())),
+      hosted_(map_.block(communicator_.rank())),
       transform_(input_transform(*options_.input, train, run.found)),
       augmentation_(options_.augmentation, options_.seed),
       reader_(train, transform_, &augmentation_),
@@ -68,7 +69,7 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
       network_(or_announce(communicator_,
                            [&] {
                                return Network<Scalar>(parse_model(options_.model), train.input_shape(),
-                                                      batch_norm_setup(options_, map_, communicator));
+                                                      batch_norm_setup(options_, map_, communicator_));
                            })),
       loss_(options_.loss),
       task_(task_of(train.target(), *loss_)),
@@ -78,19 +79,41 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
                                    weight_ranges(network_.layout()));
       })) {
     check_passes(options_, train, map_, sampler_, network_);
-    or_announce(communicator_, [this] { set_up(); });
+    or_announce(communicator_, [this] {
+        share_parameters();
+        set_up();
+    });
+    // Whoever goes on to load other parameters must not meet those that a slower rank still initializes.
+    if (node_arrays_) node_arrays_->meet("initializing parameters");
+}
+
+/// Parameters and what the optimizer remembers go into memory that the node has once.
+template <class Scalar>
+void Trainer<Scalar>::share_parameters() {
+    const Index values = network_.layout().parameter_values(), stride = padded_to_line<Scalar>(values);
+    share_ = {0, values};
+    if (communicator_.size() == 1 || options_.gradient_path == GradientPath::messages) return;
+    const int arrays = 1 + Optimizer<Scalar>::state_arrays(options_.optimizer);
+    node_arrays_ =
+        NodeArrays::allocate(communicator_, static_cast<std::size_t>(arrays * stride) * sizeof(Scalar));
+    if (!node_arrays_) return;
+    auto* const memory = reinterpret_cast<Scalar*>(node_arrays_->memory());
+    network_.keep_parameters_in(memory, node_arrays_);
+    optimizer_.keep_state_in(memory + stride, stride, node_arrays_);
+    const ArrayShare share = node_arrays_->share(values);
+    share_ = {share.begin, share.end};
 }
 
 template <class Scalar>
 void Trainer<Scalar>::set_up() {
     const Index batch = sampler_.largest_slice();
     network_.initialize(options_.seed);
-    reducer_.emplace(communicator_, map_, network_.layout().parameter_values(),
-                     typename GradientReducer<Scalar>::Options{options_.reduction, options_.gradient_path});
-    network_.prepare_training(batch, reducer_->cover());
-    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, network_.layout().parameter_values());
+    gradients_ = GradientSum<Scalar>::create(communicator_, map_, network_.layout().parameter_values(),
+                                             {options_.reduction, options_.gradient_path});
+    network_.prepare_training(batch, gradients_->cover());
+    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, share_.end - share_.begin);
     summary_.emplace(communicator_, map_, network_.batch_norms());
-    gradients_ready_ = [this](Index offset) { reducer_->ready(offset); };
+    gradients_ready_ = [this](Index offset) { gradients_->ready(offset); };
 
     const auto hosted = static_cast<std::size_t>(hosted_.size());
     const auto values = [batch](const Shape& shape) {
@@ -247,7 +270,7 @@ void Trainer<Scalar>::backward() {
 template <class Scalar>
 StepResult Trainer<Scalar>::update(double learning_rate) {
     expect(Stage::has_gradients, "update");
-    const Scalar* const gradients = reducer_->finish();
+    const Scalar* const gradients = gradients_->finish();
     const StepSums sums = summary_->finish();
     stage_ = Stage::between_steps;
     const Index samples = sampler_.global_batch(step_).size();
@@ -262,10 +285,21 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                          shortest_text(learning_rate));
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
-    std::span<const Scalar> clipped(gradients, network_.parameters().size());
-    if (clipping_) clipped = clipping_->apply(clipped);
-    or_announce(communicator_, [&] { optimizer_.step(network_.parameters(), clipped, learning_rate); });
+    step_optimizer({gradients, network_.parameters().size()}, learning_rate);
     return {step_, samples, loss, sums.score};
+}
+
+template <class Scalar>
+void Trainer<Scalar>::step_optimizer(std::span<const Scalar> gradients, double learning_rate) {
+    const auto begin = static_cast<std::size_t>(share_.begin);
+    const auto count = static_cast<std::size_t>(share_.end - share_.begin);
+    std::span<const Scalar> mine = gradients.subspan(begin, count);
+    if (clipping_) mine = clipping_->apply(gradients, share_.begin);
+    or_announce(communicator_, [&] {
+        optimizer_.step(share_, network_.parameters().subspan(begin, count), mine, learning_rate);
+    });
+    // The other shares are the other ranks'.
+    if (node_arrays_) node_arrays_->meet("stepping the optimizer");
 }
 
 template <class Scalar>

@@ -4,11 +4,23 @@
 
 #include <mpi.h>
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 
 namespace lockstep::test {
 
 inline std::atomic<long> mpi_call_count = 0;
+
+/// Bytes that this process has sent to each rank (of whatever communicator), as far as there are so many ranks.
+inline std::array<std::atomic<long>, 256> mpi_bytes_to{};
+
+inline void count_bytes(int count, MPI_Datatype type, int to) {
+    int bytes = 0;
+    MPI_Type_size(type, &bytes);
+    if (to >= 0 && to < static_cast<int>(mpi_bytes_to.size()))
+        mpi_bytes_to[static_cast<std::size_t>(to)] += long{bytes} * count;
+}
 
 /// How many messages and collectives this process has begun.
 inline long mpi_calls() {
@@ -22,11 +34,13 @@ extern "C" {
 
 int MPI_Send(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm) {
     ++lockstep::test::mpi_call_count;
+    lockstep::test::count_bytes(count, type, to);
     return PMPI_Send(data, count, type, to, tag, comm);
 }
 int MPI_Isend(const void* data, int count, MPI_Datatype type, int to, int tag, MPI_Comm comm,
               MPI_Request* request) {
     ++lockstep::test::mpi_call_count;
+    lockstep::test::count_bytes(count, type, to);
     return PMPI_Isend(data, count, type, to, tag, comm, request);
 }
 int MPI_Barrier(MPI_Comm comm) {

@@ -84,6 +84,9 @@ class LOCKSTEP_EXPORT Communicator {
     /// 1, 2, 3 … at each call: numbers the collective calls over this communicator, for their labels.
     std::uint64_t next_call() const;
 
+    /// What errors call a rank: its number here, or in the communicator that this one was made from by numbering its
+    /// ranks anew (see by_node).
+    int name(int rank) const;
     /// What precedes an error's text: "rank 3 of 8".
     std::string whoami() const;
 

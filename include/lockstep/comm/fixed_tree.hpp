@@ -21,7 +21,7 @@ LOCKSTEP_EXPORT std::vector<ReplicaRange> all_covers(const ReplicaMap& map);
 /// Which sum of a fold it is that is being taken.
 struct FoldPlace {
     int slot;   ///< of the stack
-    bool root;  ///< the last one, of the whole tree
+    bool root;  ///< the last one, where it leaves a single node
 };
 
 /// How to combine neighbouring tree nodes that arrive from left to right: as a stack.

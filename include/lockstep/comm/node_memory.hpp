@@ -1,4 +1,4 @@
-/// Memory that all ranks of a communicator read and write, where all of them live on one node.
+/// Memory that the ranks of a node read and write together.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -7,11 +7,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <vector>
 
 namespace lockstep {
 
-/// One block of memory from each rank, mapped by all of them.
+/// One block of memory from each rank of the calling rank's node (see nodes_of), mapped by all of them.
 ///
 /// The blocks have no name in any file system: nothing is left behind however a rank ends, and the size of
 /// /dev/shm, which is small in containers, does not matter. A block lives until the last rank has let go of
@@ -19,26 +18,22 @@ namespace lockstep {
 class LOCKSTEP_EXPORT NodeMemory {
   public:
     /// Collective. Each rank gives a block of `bytes`, full of zeros; the sizes may differ. std::nullopt,
-    /// alike on all ranks, where any of them cannot give its block or reach another's: on another node or in
-    /// another container, forbidden, or short of memory. Throws CommunicationError after the time-out.
+    /// alike on all ranks of all nodes, where any of them cannot give its block or reach another's of its node:
+    /// forbidden, or short of memory. Throws CommunicationError after the time-out.
     static std::optional<NodeMemory> allocate(const Communicator& communicator, std::size_t bytes);
 
-    /// The block of a rank; starts on a cache line.
-    std::byte* block(int rank) const;
+    NodeMemory(NodeMemory&&) noexcept;
+    NodeMemory& operator=(NodeMemory&&) noexcept;
+    ~NodeMemory();
+
+    /// The block of the rank number `index` of this node (see Nodes::mates); starts on a cache line.
+    std::byte* block(int index) const;
 
   private:
-    struct Unmap {
-        std::size_t bytes = 0;
-        void operator()(std::byte* mapping) const;
-    };
-    using Mapping = std::unique_ptr<std::byte, Unmap>;
-    struct Offer;
+    struct Blocks;
+    explicit NodeMemory(std::unique_ptr<Blocks> blocks);
 
-    NodeMemory() = default;
-    static Mapping map(int file, std::size_t bytes);
-    static Mapping map(const Offer& offer);
-
-    std::vector<Mapping> mappings_;  // by rank
+    std::unique_ptr<Blocks> blocks_;
 };
 
 }  // namespace lockstep

@@ -1,12 +1,8 @@
-/// Long sums over replicas along the fixed tree in messages, nonblocking and in place: what reduces gradients
-/// where the ranks do not share memory (see NodeSum).
+/// Long sums along the fixed tree in messages, nonblocking and in place: what adds gradients between nodes, or between
+/// ranks that share no memory.
 ///
-/// A rank keeps one array for each node of its cover; the sum over all replicas replaces the first of them.
-///   short form: every rank sends its cover to every other and finishes the tree.
-///   long form:  rank s receives slice s of every cover, finishes the tree for it, and sends the result back:
-///               2·(P−1)/P times the array each way, as the best all-reduce.
-/// Both give the same bits, at any number of ranks. `Reduction::fast` hands the job to MPI_Iallreduce
-/// instead.
+/// A party is a rank that stands for a stretch of neighbouring replicas: its own, or its node's. It brings one array for
+/// each node of the stretch's cover; the sum over all replicas replaces the first of them. Who sends what: see SumPlan.
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
@@ -15,90 +11,109 @@
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/replica_map.hpp>
+#include <lockstep/comm/sum_plan.hpp>
 
 #include <mpi.h>
 
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace lockstep {
 
-enum class Reduction { reproducible, fast };
+struct SumParty {
+    int rank;
+    ReplicaRange replicas;
+};
+
+/// The ranks of a map, each for its own replicas.
+LOCKSTEP_EXPORT std::vector<SumParty> parties_of(const ReplicaMap& map);
+
 enum class ExchangeForm { automatic, short_form, long_form };
 
-/// One reusable sum of `count` values, over all replicas of a map. Allocates only on construction.
-/// Instantiated for float and double.
+/// One reusable sum of `count` values. Allocates only on construction. Instantiated for float and double.
 template <class Scalar>
 class LOCKSTEP_EXPORT ReplicaSum {
   public:
     struct Options {
-        Reduction reduction = Reduction::reproducible;
         ExchangeForm form = ExchangeForm::automatic;
-        /// Keeps the arrays of the cover as long as MPI may touch them after a failure.
-        std::shared_ptr<void> owner_of_arrays = nullptr;
+        int flat = 8, base = 4;  ///< see SumPlanOptions; for tests
     };
 
-    /// Collective, one exchange. `cover` points to one array of `count` values for each node of this rank's cover of tree(0, R), from
-    /// left to right (see FoldPlan::of_leaves, whose remaining slots they are). The arrays stay the caller's;
-    /// after a CommunicationError MPI may still touch them (see owner_of_arrays). Throws CommunicationError on
-    /// every rank if the ranks do not agree on sizes, replicas or options.
+    /// Local, but alike on all parties, of which the calling rank is one; together they have all replicas. `cover` points
+    /// to one array of `count` values for each node of this party's cover, from left to right (see
+    /// FoldPlan::of_leaves, whose remaining slots they are). They are `owner`'s, which is kept as long as MPI may touch
+    /// them, after a failure as well; it may be null where the caller answers for that. `result` gets the sum, and may
+    /// be the first array.
     ///
-    /// Every sum has tags of its own, so that sums that are under way together, or that the ranks start in
-    /// another order, never take each other's values.
-    ReplicaSum(const Communicator& communicator, const ReplicaMap& map, std::vector<Scalar*> cover,
-               Index count, Options options);
+    /// `number` is that of the sum among those of the communicator (see next_sum): each has tags of its own, so that
+    /// sums that are under way together, or that are started in another order, never take each other's values.
+    ReplicaSum(const Communicator& communicator, const std::vector<SumParty>& parties,
+               std::vector<Scalar*> cover, Scalar* result, Index count, int number,
+               std::shared_ptr<void> owner, Options options);
     ~ReplicaSum();
     ReplicaSum(const ReplicaSum&) = delete;
     ReplicaSum& operator=(const ReplicaSum&) = delete;
 
     /// Starts the sum; from here to the end the arrays must not be touched.
     void start();
-    /// Drives the sum; true when cover[0] holds the result (alike on all ranks).
+    /// Drives the sum; true when the result is there (alike on all parties).
     bool poll();
     /// Drives the sum to its end. Throws CommunicationError after the time-out.
     void wait();
+    /// Throws CommunicationError that says the time is up and whose messages have not come.
+    [[noreturn]] void fail_on_time();
 
   private:
-    enum class Stage { idle, scattering, gathering, reducing, done };
-
-    struct Slice {
-        Index begin = 0, end = 0;
-        int size() const { return static_cast<int>(end - begin); }
+    /// Slices of some arrays, sent or received as one.
+    struct Message {
+        int rank;
+        void* buffer;
+        int size;
+        MPI_Datatype type;
+    };
+    struct Level {
+        std::vector<Message> receive, send;  // on the way up
+        AlignedVector<Scalar> received;
+        FoldPlan fold;
+        std::vector<Scalar*> operands;  // of the fold, from left to right
+        Index values = 0;               // of each
+        std::vector<Scalar*> stack;
+        Scalar* result = nullptr;        // of the last level
+        std::vector<Message> give, get;  // on the way down
     };
 
-    Slice slice(int rank) const;
-    void plan_operands();
-    void send(const Scalar* from, Slice part, int rank, int stage);
-    void receive(Scalar* into, int size, int rank, int stage);
-    void clear_requests();
-    MPI_Request* next_request(int rank);
+    void make_levels(const std::vector<SumParty>& parties, int me, std::vector<Scalar*> cover,
+                     Scalar* result);
+    Message message(int rank, const std::vector<Scalar*>& arrays, Index values);
+    void receive(const Message& from, int phase);
+    void send(const Message& to, int phase);
+    void begin_stage();
+    void end_stage();
+    static void add(Level& level);
     bool drive();
+    bool under_way() const { return stage_ < stages_; }
     std::string what() const;
-    [[noreturn]] void fail_on_time();
-    void finish_tree();
-    void start_gathering();
 
     Communicator communicator_;
-    std::vector<Scalar*> cover_;
     Index count_;
+    int number_;
+    std::shared_ptr<void> owner_;
     Options options_;
-    int number_ = 0;  // of the communicator's sums: picks the tags
-    bool long_form_ = false;
-    std::vector<int> cover_sizes_;  // by rank
-    FoldPlan top_;
-    AlignedVector<Scalar> received_;
-    std::vector<Scalar*> operands_;  // of the top of the tree, from left to right
-    std::vector<Scalar*> stack_;
-    std::vector<MPI_Request> requests_;
-    std::size_t receives_ = 0;        // which come first among them
+    std::vector<Level> levels_;
+    std::vector<MPI_Datatype> types_;  // to free
+    // Levels upwards, then downwards; beyond the last one there is nothing to do.
+    std::size_t stage_ = 0, stages_ = 0, ways_down_ = 0;
+    std::vector<MPI_Request> requests_;  // of the stage, those of receiving first
+    std::size_t receives_ = 0;
     std::vector<int> request_ranks_;  // with whom each of them is
-    Stage stage_ = Stage::idle;
 };
 
 extern template class ReplicaSum<float>;
 extern template class ReplicaSum<double>;
+
+/// Numbers the sums of a communicator: alike on all ranks that count alike.
+LOCKSTEP_EXPORT int next_sum(const Communicator& communicator);
 
 }  // namespace lockstep

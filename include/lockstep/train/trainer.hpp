@@ -6,8 +6,9 @@
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
+#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/replica_map.hpp>
-#include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
@@ -19,7 +20,6 @@
 #include <lockstep/train/batch_norm_mode.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/gradient_clipping.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
 #include <lockstep/train/score.hpp>
@@ -28,6 +28,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,6 +76,13 @@ class LOCKSTEP_EXPORT Trainer {
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
     const Settings& settings() const { return settings_; }
     const ReplicaMap& replica_map() const { return map_; }
+    /// The given ranks, numbered node by node (see by_node): replica_map() is about these numbers.
+    const Communicator& communicator() const { return communicator_; }
+    /// Whether the ranks of a node have the parameters and the optimizer's state once, in memory that they share: what one
+    /// of them writes there all see. Not with GradientPath::messages.
+    bool shares_parameters() const { return node_arrays_ != nullptr; }
+    /// How gradients get from rank to rank, in words.
+    std::string gradient_path() const { return gradients_->path(); }
     const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
     /// What the data are trained with: options().loss, or what fits the target.
@@ -146,12 +154,15 @@ class LOCKSTEP_EXPORT Trainer {
     /// Throws in the middle of a step.
     void expect_no_step(const char* call);
     void check_state();
+    void share_parameters();
     void set_up();
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void pass_forward(std::uint64_t step);
     /// And starts to add them up over the ranks.
     void compute_losses(std::uint64_t step, Index global_batch);
+    /// Each rank of a node for its share.
+    void step_optimizer(std::span<const Scalar> gradients, double learning_rate);
     /// A pass in training mode that is no training step; its moments are in the summary.
     StepSums observe(SampleReader<Scalar>& reader, const Sampler& sampler, Index batch);
     std::uint64_t number_of_step() const {
@@ -171,8 +182,11 @@ class LOCKSTEP_EXPORT Trainer {
     ReadAhead read_ahead_;
     Sampler sampler_;
     Schedule schedule_;
-    std::optional<GradientReducer<Scalar>> reducer_;  // owns what the network writes gradients to
+    std::unique_ptr<GradientSum<Scalar>> gradients_;  // owns what the network writes gradients to
     Network<Scalar> network_;
+    std::shared_ptr<NodeArrays>
+        node_arrays_;       // of parameters and optimizer state; null where each rank has its own
+    ParameterRange share_;  // of the parameters, which this rank steps
     Loss loss_;
     Task task_;
     BatchLoss<Scalar> batch_loss_;

@@ -4,13 +4,12 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
-#include <lockstep/comm/replica_sum.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
 #include <lockstep/data/input_transform.hpp>
 #include <lockstep/nn/loss.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
 

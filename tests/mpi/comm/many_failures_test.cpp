@@ -76,7 +76,8 @@ TEST(ManyFailures, OfSumsOfGradientsGivenUpHalfWay) {
     std::vector<float> gradients(20'000);
     expect_to_survive([&](const Communicator& world) {
         const ReplicaMap map(world.size(), world.size());
-        ReplicaSum<float> sum(world, map, {gradients.data()}, static_cast<Index>(gradients.size()),
+        ReplicaSum<float> sum(world, parties_of(map), {gradients.data()}, gradients.data(),
+                              static_cast<Index>(gradients.size()), next_sum(world), nullptr,
                               {.form = ExchangeForm::long_form});
         sum.start();
         if (world.rank() == 0) throw CommunicationError("the caller's own");

@@ -2,6 +2,7 @@
 // it.
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/node_memory.hpp>
+#include <lockstep/comm/nodes.hpp>
 
 #include "support/file_size_limit.hpp"
 #include "support/mpi_values.hpp"
@@ -113,6 +114,7 @@ TEST(NodeMemory, ALimitToTheSizeOfFilesIsARefusalAndNoSignal) {
 TEST(NodeMemory, AMissingRankIsAnErrorAfterTheTimeout) {
     if (world_size() == 1) return;
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+    nodes_of(world);
     if (world.rank() != 0) {
         const testing::Watch watch;
         const std::string text = error_of<CommunicationError>([&] { NodeMemory::allocate(world, 100); });

@@ -1,5 +1,4 @@
-// The long sum: short form, long form and one rank give the same bits; the fast reduction gives nearly the
-// same values.
+// The long sum in messages: short form, long form, halves and one rank give the same bits.
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/replica_sum.hpp>
 
@@ -20,17 +19,27 @@ using testing::ReplicaArrays;
 using testing::same_on_all_ranks;
 using testing::world_size;
 
+/// Of the arrays that a rank has, each rank for itself.
 template <class Scalar>
-void expect_bits_of_the_tree(ExchangeForm form, std::size_t count) {
+std::unique_ptr<ReplicaSum<Scalar>> sum_of(const Communicator& communicator, const ReplicaMap& map,
+                                           const ReplicaArrays<Scalar>& arrays, std::size_t count,
+                                           typename ReplicaSum<Scalar>::Options options = {}) {
+    return std::make_unique<ReplicaSum<Scalar>>(communicator, parties_of(map), arrays.cover(),
+                                                arrays.cover().front(), static_cast<Index>(count),
+                                                next_sum(communicator), arrays.owner(), options);
+}
+
+template <class Scalar>
+void expect_bits_of_the_tree(const typename ReplicaSum<Scalar>::Options& options, std::size_t count) {
     const Communicator world(MPI_COMM_WORLD);
     for (int replicas = std::max(4, world.size()); replicas <= 9; ++replicas) {
         const ReplicaMap map(replicas, world.size());
         ReplicaArrays<Scalar> arrays(world, map, count);
-        ReplicaSum<Scalar> sum(world, map, arrays.cover(), static_cast<Index>(count), {.form = form});
+        const auto sum = sum_of(world, map, arrays, count, options);
         for (std::uint64_t call = 1; call <= 3; ++call) {
             arrays.fill(call);
-            sum.start();
-            sum.wait();
+            sum->start();
+            sum->wait();
             ASSERT_EQ(arrays.first(), expected_sum<Scalar>(replicas, count, call))
                 << replicas << " replicas, " << count << " values, call " << call;
         }
@@ -39,21 +48,31 @@ void expect_bits_of_the_tree(ExchangeForm form, std::size_t count) {
 
 TEST(ReplicaSum, ShortFormGivesTheBitsOfTheTree) {
     for (const std::size_t count : {1, 15, 1000}) {
-        expect_bits_of_the_tree<float>(ExchangeForm::short_form, count);
-        expect_bits_of_the_tree<double>(ExchangeForm::short_form, count);
+        expect_bits_of_the_tree<float>({.form = ExchangeForm::short_form}, count);
+        expect_bits_of_the_tree<double>({.form = ExchangeForm::short_form}, count);
     }
 }
 
 TEST(ReplicaSum, LongFormGivesTheSameBitsAsTheTreeAlsoWhereSlicesAreEmpty) {
     for (const std::size_t count : {1, 15, 17, 1000, 20011}) {
-        expect_bits_of_the_tree<float>(ExchangeForm::long_form, count);
-        expect_bits_of_the_tree<double>(ExchangeForm::long_form, count);
+        expect_bits_of_the_tree<float>({.form = ExchangeForm::long_form}, count);
+        expect_bits_of_the_tree<double>({.form = ExchangeForm::long_form}, count);
     }
+}
+
+// As many ranks go: few at once, then in halves.
+TEST(ReplicaSum, HalvesGiveTheSameBitsToo) {
+    for (const int base : {1, 2, 3})
+        for (const std::size_t count : {1, 100, 20011}) {
+            expect_bits_of_the_tree<float>({.form = ExchangeForm::long_form, .flat = 1, .base = base}, count);
+            expect_bits_of_the_tree<double>({.form = ExchangeForm::long_form, .flat = 1, .base = base},
+                                            count);
+        }
 }
 
 TEST(ReplicaSum, TheChosenFormChangesNoBit) {
     for (const std::size_t count : {100, 4000})
-        expect_bits_of_the_tree<float>(ExchangeForm::automatic, count);
+        expect_bits_of_the_tree<float>({.form = ExchangeForm::automatic}, count);
 }
 
 TEST(ReplicaSum, SeveralMayBeUnderWay) {
@@ -64,10 +83,9 @@ TEST(ReplicaSum, SeveralMayBeUnderWay) {
     std::vector<std::unique_ptr<ReplicaSum<float>>> sums;
     for (std::size_t i = 0; i < counts.size(); ++i) {
         arrays.push_back(std::make_unique<ReplicaArrays<float>>(world, map, counts[i]));
-        sums.push_back(std::make_unique<ReplicaSum<float>>(
-            world, map, arrays[i]->cover(), static_cast<Index>(counts[i]),
-            ReplicaSum<float>::Options{.form =
-                                           i % 2 == 0 ? ExchangeForm::long_form : ExchangeForm::short_form}));
+        sums.push_back(sum_of(
+            world, map, *arrays[i], counts[i],
+            {.form = i % 2 == 0 ? ExchangeForm::long_form : ExchangeForm::short_form, .flat = 1, .base = 1}));
     }
     for (std::size_t i = 0; i < counts.size(); ++i) {
         arrays[i]->fill(i);
@@ -81,35 +99,18 @@ TEST(ReplicaSum, SeveralMayBeUnderWay) {
     }
 }
 
-TEST(ReplicaSum, FastReductionIsClose) {
-    const Communicator world(MPI_COMM_WORLD);
-    const ReplicaMap map(9, world.size());
-    ReplicaArrays<double> arrays(world, map, 1000);
-    ReplicaSum<double> sum(world, map, arrays.cover(), 1000, {.reduction = Reduction::fast});
-    for (std::uint64_t call = 1; call <= 2; ++call) {
-        arrays.fill(call);
-        sum.start();
-        sum.wait();
-        const auto expected = expected_sum<double>(9, 1000, call);
-        for (std::size_t i = 0; i < expected.size(); ++i)
-            ASSERT_NEAR(arrays.first()[i], expected[i], 1e-9 * (1 + std::abs(expected[i])));
-        EXPECT_TRUE(same_on_all_ranks(arrays.first()));
-    }
-}
-
 TEST(ReplicaSum, AMissingRankIsAnErrorAfterTheTimeout) {
     if (world_size() == 1) return;
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
     const ReplicaMap map(world.size(), world.size());
     ReplicaArrays<float> arrays(world, map, 4000);
     arrays.fill(1);
-    const ReplicaSum<float> first(world, map, arrays.cover(), 4000, {});
-    ReplicaSum<float> sum(world, map, arrays.cover(), 4000, {.owner_of_arrays = arrays.owner()});
+    const auto first = sum_of(world, map, arrays, 4000), sum = sum_of(world, map, arrays, 4000);
     if (world.rank() != 0) {
         const testing::Watch watch;
         const std::string text = error_of<CommunicationError>([&] {
-            sum.start();
-            sum.wait();
+            sum->start();
+            sum->wait();
         });
         EXPECT_TRUE(contains(text, "part 1")) << text;
         EXPECT_LT(watch.seconds(), 5.0);
@@ -122,35 +123,24 @@ TEST(ReplicaSum, RanksThatStartSumsInAnotherOrderNeverMixThem) {
     const ReplicaMap map(world.size(), world.size());
     for (const ExchangeForm form : {ExchangeForm::short_form, ExchangeForm::long_form}) {
         ReplicaArrays<float> a(world, map, 500), b(world, map, 500);
-        ReplicaSum<float> sum_a(world, map, a.cover(), 500, {.form = form}),
-            sum_b(world, map, b.cover(), 500, {.form = form});
+        const auto sum_a = sum_of(world, map, a, 500, {.form = form}),
+                   sum_b = sum_of(world, map, b, 500, {.form = form});
         a.fill(1);
         b.fill(2);
         const bool odd = world.rank() % 2 != 0;
-        (odd ? sum_b : sum_a).start();
-        (odd ? sum_a : sum_b).start();
-        while (!sum_a.poll() || !sum_b.poll()) {
+        (odd ? sum_b : sum_a)->start();
+        (odd ? sum_a : sum_b)->start();
+        while (!sum_a->poll() || !sum_b->poll()) {
         }
         EXPECT_EQ(a.first(), expected_sum<float>(world.size(), 500, 1));
         EXPECT_EQ(b.first(), expected_sum<float>(world.size(), 500, 2));
     }
 }
 
-TEST(ReplicaSum, RanksThatMeanDifferentSumsAreTold) {
-    if (world_size() == 1) return;
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
-    const ReplicaMap map(world.size(), world.size());
-    ReplicaArrays<float> arrays(world, map, 500);
-    const std::string text = error_of<CommunicationError>(
-        [&] { const ReplicaSum<float> sum(world, map, arrays.cover(), world.rank() == 0 ? 400 : 500, {}); });
-    for (const char* part : {"values", "400 on rank 0", "500 on rank 1"})
-        EXPECT_TRUE(contains(text, part)) << text;
-}
-
 TEST(ReplicaSum, WrongUseIsRefused) {
     const Communicator world(MPI_COMM_WORLD);
     const ReplicaMap map(world.size(), world.size());
-    EXPECT_THROW(ReplicaSum<float>(world, map, {}, 10, {}), Error);
+    EXPECT_THROW(ReplicaSum<float>(world, parties_of(map), {}, nullptr, 10, 0, nullptr, {}), Error);
 }
 
 }  // namespace

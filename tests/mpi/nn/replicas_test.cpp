@@ -39,7 +39,9 @@ void expect_same_bits(const Case& test, const std::vector<Index>& batches, std::
     LayerHarness<float> alone(test.model, test.input, batches, Communicator::self(), group);
     LayerHarness<float> together(test.model, test.input, batches, world, group);
     const Index size = alone.layout().parameter_values();
-    ReplicaSum<float> sum(world, together.map(), together.gradients().cover(), size, {});
+    const std::vector<float*> cover = together.gradients().cover();
+    ReplicaSum<float> sum(world, parties_of(together.map()), cover, cover.front(), size, next_sum(world),
+                          nullptr, {});
     for (int step = 0; step < 3; ++step) {
         for (auto* harness : {&alone, &together}) {
             harness->step.step = static_cast<std::uint64_t>(step);

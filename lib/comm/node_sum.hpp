@@ -16,38 +16,31 @@
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
-#include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/node_memory.hpp>
 #include <lockstep/comm/replica_map.hpp>
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace lockstep {
 
-/// One reusable sum of `count` values, over all replicas of a map. Allocates only on construction.
-/// Instantiated for float and double.
+/// The communicator's ranks live on one node. Instantiated for float and double.
 template <class Scalar>
-class LOCKSTEP_EXPORT NodeSum {
+class NodeSum final : public GradientSum<Scalar> {
   public:
-    /// Collective. Null, alike on all ranks, where the ranks cannot share memory: see NodeMemory. Throws
-    /// CommunicationError, alike on all ranks, where they do not agree on the sizes, and after the time-out.
+    /// Collective; null, alike on all ranks, where they cannot share the memory.
     static std::unique_ptr<NodeSum> create(const Communicator& communicator, const ReplicaMap& map,
                                            Index count);
 
-    /// Where this rank writes what it gives: one array of `count` values for each node of its cover of
-    /// tree(0, R), from left to right. They are its own to write from finish() on to ready().
-    const std::vector<Scalar*>& cover() const { return cover_; }
-
-    /// Says that this rank's values from `offset` on are complete. Only a note to the others: does not wait.
-    void ready(Index offset);
-    /// Completes the sum and returns it, alike on all ranks, valid until the next ready(). Throws
-    /// CommunicationError after the time-out.
-    const Scalar* finish();
+    std::string path() const override { return "in shared memory"; }
+    void ready(Index offset) override;
+    const Scalar* finish() override;
 
   private:
     struct Counters;
@@ -64,7 +57,6 @@ class LOCKSTEP_EXPORT NodeSum {
     Index count_;
     std::uint64_t chunks_;
     FoldPlan top_;
-    std::vector<Scalar*> cover_;
     std::vector<const Scalar*> operands_;  // of the top of the tree, from left to right
     Scalar* result_;
     std::vector<const Scalar*> stack_;
