@@ -110,6 +110,7 @@ bool Mailboxes::is_free(const Half& half) {
 }
 
 std::optional<std::size_t> Mailboxes::allocate(std::size_t bytes) {
+    if (bytes > longest) return std::nullopt;
     const bool fits = used_ + bytes <= longest;
     if (!fits || used_ >= enough_for_now) {
         if (is_free(halves_[1 - half_])) {
@@ -123,15 +124,14 @@ std::optional<std::size_t> Mailboxes::allocate(std::size_t bytes) {
     return half_ * longest + std::exchange(used_, used_ + bytes);
 }
 
-bool Mailboxes::post(int lane, std::span<const int> receivers, std::span<const std::byte> letter) {
+auto Mailboxes::post(int lane, std::span<const int> receivers, std::span<const std::byte> letter) -> Outcome {
     for (const int mate : receivers) {
         const std::size_t i = number(lane, mate);
-        if (lanes_[i].posted >= places && !all_taken(i, lanes_[i].posted - places + 1)) return false;
+        if (lanes_[i].posted >= places && !all_taken(i, lanes_[i].posted - places + 1))
+            return Outcome::lane_full;
     }
     Place place{comes_by_mpi, static_cast<std::uint32_t>(letter.size())};
-    if (letter.size() <= longest) {
-        const auto offset = allocate(in_lines(letter.size()));
-        if (!offset) return false;
+    if (const auto offset = allocate(in_lines(letter.size()))) {
         std::memcpy(ring(nodes_->index()) + *offset, letter.data(), letter.size());
         place.line = static_cast<std::uint32_t>(*offset / cache_line_bytes);
     }
@@ -142,7 +142,7 @@ bool Mailboxes::post(int lane, std::span<const int> receivers, std::span<const s
         // Release: whoever sees this sees the place and the letter.
         Counter(line.count).store(++count, std::memory_order_release);
     }
-    return true;
+    return place.line == comes_by_mpi ? Outcome::announced : Outcome::posted;
 }
 
 auto Mailboxes::next(int lane, int sender) const -> std::optional<Letter> {

@@ -12,6 +12,10 @@
 ///    or over the letter's bytes in the ring, only after it has seen with acquire order that all its receivers have
 ///    counted it: their reads have happened before.
 ///  - Counters only rise (64 bits do not wrap), and the memory starts as zeros.
+///
+/// Why nobody waits forever: a lane is filled in the order in which exchanges were started, so what an exchange waits for
+/// in it belongs to earlier ones, which end without it. The ring has no such order: letters of later exchanges may fill
+/// it while an earlier one still has to send. So nobody waits for room there: the letter goes by MPI.
 #pragma once
 
 #include <lockstep/comm/communicator.hpp>
@@ -31,7 +35,7 @@ namespace lockstep {
 /// Of one communicator. Mates go by their index within the node (see Nodes::mates).
 class Mailboxes {
   public:
-    /// Longer letters only announce a message of MPI's.
+    /// Longer letters go by MPI.
     static constexpr std::size_t longest = std::size_t{128} << 10;
 
     /// Collective. Null, the same on every rank, if no two ranks share memory.
@@ -42,10 +46,13 @@ class Mailboxes {
     /// A rank's index within this rank's node; none on another node.
     std::optional<int> mate(int rank) const;
 
-    /// Posts a letter to all the receivers, or to none of them: false if a lane or the ring is full, which it is not
-    /// for long if the receivers go on. A letter of more than `longest` bytes is an announcement: the sender lets a
-    /// message of MPI's follow.
-    bool post(int lane, std::span<const int> receivers, std::span<const std::byte> letter);
+    enum class Outcome {
+        posted,
+        announced,  ///< there is no room for the letter: the sender lets a message of MPI's follow
+        lane_full,  ///< nothing is posted: to be tried again, for receivers take what is there
+    };
+    /// Posts a letter to all the receivers.
+    Outcome post(int lane, std::span<const int> receivers, std::span<const std::byte> letter);
 
     struct Letter {
         const std::byte* data;  ///< null: it is announced, and comes by MPI

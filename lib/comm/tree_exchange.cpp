@@ -54,8 +54,9 @@ struct TreeExchange::Peer {
 
 struct TreeExchange::Stage {
     int number = 0;
-    std::vector<int> send_to;  // the ranks that MPI brings the message to
-    std::vector<int> mates;    // and those of the node that get it, or hear of it, through memory
+    std::vector<int> send_to;  // those of other nodes first
+    std::vector<int> mates;    // the others, by their index within the node
+    std::size_t by_mpi = 0;    // to how many of send_to this call's message goes by MPI
     std::vector<MPI_Request> sends;
     AlignedVector<std::byte> own;  // what is sent, but for the first stage, which sends message_
     std::byte* message = nullptr;  // either of them
@@ -106,6 +107,7 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
     Stage stage{.number = plan.number,
                 .send_to = {},
                 .mates = {},
+                .by_mpi = 0,
                 .sends = {},
                 .own = {},
                 .peers = {},
@@ -134,11 +136,11 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
         for (int k = 0; k < nodes; ++k) stage.operands.push_back(node(*message, k));
     }
     stage.joined.resize(static_cast<std::size_t>(stage.fold.remaining()));
-    for (const int rank : plan.send_to) {
-        const auto mate = mailboxes_ ? mailboxes_->mate(rank) : std::nullopt;
-        if (mate) stage.mates.push_back(*mate);
-        if (!mate || static_cast<std::size_t>(stage.bytes) > Mailboxes::longest)
-            stage.send_to.push_back(rank);
+    stage.send_to = plan.send_to;
+    if (mailboxes_) {
+        const auto mates = std::ranges::stable_partition(
+            stage.send_to, [this](int rank) { return !mailboxes_->mate(rank).has_value(); });
+        for (const int rank : mates) stage.mates.push_back(*mailboxes_->mate(rank));
     }
     stage.sends.assign(stage.send_to.size(), MPI_REQUEST_NULL);
     return stage;
@@ -233,10 +235,14 @@ bool TreeExchange::may_send() const {
 
 bool TreeExchange::send_stage() {
     Stage& stage = stages_[stage_];
-    if (!stage.mates.empty() &&
-        !mailboxes_->post(stage.number, stage.mates, {stage.message, static_cast<std::size_t>(stage.bytes)}))
-        return false;
-    for (std::size_t i = 0; i < stage.send_to.size(); ++i)
+    stage.by_mpi = stage.send_to.size() - stage.mates.size();
+    if (!stage.mates.empty()) {
+        const auto outcome = mailboxes_->post(stage.number, stage.mates,
+                                              {stage.message, static_cast<std::size_t>(stage.bytes)});
+        if (outcome == Mailboxes::Outcome::lane_full) return false;
+        if (outcome == Mailboxes::Outcome::announced) stage.by_mpi = stage.send_to.size();
+    }
+    for (std::size_t i = 0; i < stage.by_mpi; ++i)
         communicator_.check(MPI_Isend(stage.message, stage.bytes, MPI_BYTE, stage.send_to[i],
                                       tag_of(stage.number), communicator_.handle(), &stage.sends[i]),
                             "sending statistics");
@@ -262,11 +268,11 @@ bool TreeExchange::receive_stage() {
         peer.arrived = true;
     }
     if (!complete) return false;
-    if (stage.sends.empty()) return true;
+    if (stage.by_mpi == 0) return true;
     // Joining writes over what was sent.
     int sent = 0;
     communicator_.check(
-        MPI_Testall(static_cast<int>(stage.sends.size()), stage.sends.data(), &sent, MPI_STATUSES_IGNORE),
+        MPI_Testall(static_cast<int>(stage.by_mpi), stage.sends.data(), &sent, MPI_STATUSES_IGNORE),
         "sending statistics");
     return sent != 0;
 }

@@ -169,6 +169,33 @@ TEST_P(TreeExchangeBy, ARankThatRunsAheadDoesNotConfuseTheOthers) {
     }
 }
 
+// More of them than the memory between two ranks takes at once, short ones and such as do not fit in at all, while one
+// rank after the other comes late.
+TEST_P(TreeExchangeBy, ManyOfAllLengthsMayBeUnderWay) {
+    const Communicator world = everybody();
+    const ReplicaMap map(world.size() + 1, world.size());
+    const std::vector<std::size_t> counts{1, 600, 20'000, 3, 9'000, 1, 12'000, 5, 17'000, 70, 2, 4000};
+    std::vector<std::unique_ptr<TreeExchange>> exchanges;
+    for (int copy = 0; copy < 2; ++copy)
+        for (const std::size_t count : counts)
+            exchanges.push_back(
+                std::make_unique<TreeExchange>(world, map, map.all(), count, sum_merge(count), 1 + 7 * copy));
+    for (std::uint64_t call = 1; call <= 6; ++call) {
+        if (static_cast<int>(call) % world.size() == world.rank())
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        for (std::size_t i = 0; i < exchanges.size(); ++i) {
+            push_values(*exchanges[i], counts[i % counts.size()], call + i);
+            exchanges[i]->start(label_of("exchange " + std::to_string(i), call));
+        }
+        for (std::size_t i = exchanges.size(); i-- > 0;) {
+            const std::size_t count = counts[i % counts.size()];
+            const double* const result = exchanges[i]->wait();
+            ASSERT_EQ(std::vector<double>(result, result + count), expected_sum(map.all(), count, call + i))
+                << "call " << call << ", exchange " << i;
+        }
+    }
+}
+
 /// All ranks exchange with labels of their own; returns the error.
 std::string TreeExchangeBy::error_of_exchange(const ExchangeLabel& label, std::size_t values) {
     const Communicator world = everybody({.timeout_seconds = 20});
@@ -217,13 +244,17 @@ TEST_P(TreeExchangeBy, ASkippedCallIsNamed) {
 }
 
 TEST_P(TreeExchangeBy, ChannelCountsAreNamedAlthoughTheSizesDiffer) {
-    // The sizes lie on both sides of the one from which MPI asks before it sends.
-    const std::int64_t channels = world_rank() == 0 ? 3000 : 300;
-    const std::string text = error_of_exchange(label_of("bn1", 1, ExchangeKind::forward_moments, channels),
-                                               static_cast<std::size_t>(2 * channels + 1));
-    if (world_size() == 1) return;
-    EXPECT_TRUE(contains(text, "3000 channels")) << text;
-    EXPECT_TRUE(contains(text, "300 channels")) << text;
+    // The sizes lie on both sides of the one from which MPI asks before it sends, and at last of the longest one that
+    // goes through memory.
+    for (const int most : {3000, 30'000}) {
+        const std::int64_t channels = world_rank() == 0 ? most : 300;
+        const std::string text =
+            error_of_exchange(label_of("bn1", 1, ExchangeKind::forward_moments, channels),
+                              static_cast<std::size_t>(2 * channels + 1));
+        if (world_size() == 1) return;
+        EXPECT_TRUE(contains(text, std::to_string(most) + " channels")) << text;
+        EXPECT_TRUE(contains(text, "300 channels")) << text;
+    }
 }
 
 TEST_P(TreeExchangeBy, LongMessagesAreNamedToo) {
