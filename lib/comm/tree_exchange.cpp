@@ -138,9 +138,9 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
     stage.joined.resize(static_cast<std::size_t>(stage.fold.remaining()));
     stage.send_to = plan.send_to;
     if (mailboxes_) {
-        const auto mates = std::ranges::stable_partition(
-            stage.send_to, [this](int rank) { return !mailboxes_->mate(rank).has_value(); });
-        for (const int rank : mates) stage.mates.push_back(*mailboxes_->mate(rank));
+        auto mate = std::stable_partition(stage.send_to.begin(), stage.send_to.end(),
+                                          [this](int rank) { return !mailboxes_->mate(rank).has_value(); });
+        for (; mate != stage.send_to.end(); ++mate) stage.mates.push_back(*mailboxes_->mate(*mate));
     }
     stage.sends.assign(stage.send_to.size(), MPI_REQUEST_NULL);
     return stage;
