@@ -21,6 +21,7 @@ constexpr const char* usage =
     "  kernels    batch normalization of one replica, beside reading and copying the same tensors\n"
     "  threads    the same on several --threads of each rank, beside what copying gains from them\n"
     "  allreduce  sums over ranks along the fixed tree, beside MPI_Allreduce\n"
+    "  exchange   the statistics of a layer: shorter sums, beside MPI_Allreduce\n"
     "  step       a training step of a --config: computation, exchanges, and what overlap hides\n"
     "  infer      inference of a --config's network, with batch norms folded and not\n"
     "  scaling    samples per second on 1 … RANKS ranks\n";
@@ -59,6 +60,8 @@ void bench_command(const std::vector<std::string>& arguments) {
         rows = bench_threads(world, options.threads);
     else if (what == "allreduce")
         rows = bench_allreduce(world);
+    else if (what == "exchange")
+        rows = bench_exchange(world);
     else if (what == "step")
         rows = bench_step(world, options.run);
     else if (what == "infer")
@@ -67,7 +70,7 @@ void bench_command(const std::vector<std::string>& arguments) {
         rows = bench_scaling(world, options.run);
     else
         throw UsageError("bench: '" + what +
-                         "' is unknown; there are kernels, threads, allreduce, step, infer and scaling");
+                         "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},

@@ -57,6 +57,7 @@ class BenchTable {
 nlohmann::json bench_kernels(const Communicator& communicator);
 nlohmann::json bench_threads(const Communicator& communicator, int threads);
 nlohmann::json bench_allreduce(const Communicator& communicator);
+nlohmann::json bench_exchange(const Communicator& communicator);
 nlohmann::json bench_step(const Communicator& communicator, const RunOptions& options);
 nlohmann::json bench_infer(const Communicator& communicator, const RunOptions& options);
 nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions& options);

@@ -16,12 +16,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace lockstep {
 
+class Mailboxes;
 class TreeExchange;
 
 /// Everything but what is const or atomic is for a thread that is inside (see Inside).
@@ -76,6 +78,8 @@ class CommunicatorState {
     int size = 1;
     std::vector<int> names;              // by rank; empty where they are the ranks
     std::shared_ptr<const Nodes> nodes;  // once they have been found: see nodes_of
+    /// Of the node, once share_exchange_memory has made them: null in it if there is no memory to share.
+    std::optional<std::shared_ptr<Mailboxes>> mailboxes;
     ThreadGuard threads;
     FinalizeWatch mpi{finish_retired};
     /// Exchanges under way, in the order in which they were started. All use one tag, and MPI keeps the order

@@ -1,4 +1,5 @@
 #include "communicator_state.hpp"
+#include "mailboxes.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/deadline.hpp>
@@ -9,6 +10,7 @@
 #include <climits>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 namespace lockstep {
 namespace {
@@ -24,6 +26,12 @@ std::vector<ReplicaRange> all_nodes(const ExchangeStage& stage) {
     return nodes;
 }
 
+ExchangeLabel label_at(const std::byte* message) {
+    ExchangeLabel label;
+    std::memcpy(static_cast<void*>(&label), message, sizeof label);
+    return label;
+}
+
 }  // namespace
 
 TreeMerge sum_merge(std::size_t values) {
@@ -35,7 +43,9 @@ TreeMerge sum_merge(std::size_t values) {
 /// Somebody whose message a stage awaits.
 struct TreeExchange::Peer {
     int rank = 0;
-    int stage = 0;  // its number
+    int stage = 0;            // its number
+    std::optional<int> mate;  // its index within the node, if its messages come through memory
+    bool announced = false;   // … but the one of this call comes by MPI
     AlignedVector<std::byte> message;
     MPI_Request request = MPI_REQUEST_NULL;
     bool matched = false;  // its message of this call has been matched
@@ -44,7 +54,9 @@ struct TreeExchange::Peer {
 
 struct TreeExchange::Stage {
     int number = 0;
-    std::vector<int> send_to;
+    std::vector<int> send_to;  // those of other nodes first
+    std::vector<int> mates;    // the others, by their index within the node
+    std::size_t by_mpi = 0;    // to how many of send_to this call's message goes by MPI
     std::vector<MPI_Request> sends;
     AlignedVector<std::byte> own;  // what is sent, but for the first stage, which sends message_
     std::byte* message = nullptr;  // either of them
@@ -58,6 +70,7 @@ struct TreeExchange::Stage {
 TreeExchange::TreeExchange(const Communicator& communicator, const ReplicaMap& map, ReplicaRange tree,
                            std::size_t values, TreeMerge merge, int direct_ranks)
     : communicator_(communicator),
+      mailboxes_(state_of(communicator).mailboxes.value_or(nullptr)),
       hosted_(intersection(tree, map.block(communicator.rank()))),
       values_(values),
       merge_(std::move(merge)),
@@ -66,7 +79,8 @@ TreeExchange::TreeExchange(const Communicator& communicator, const ReplicaMap& m
     message_.resize(message_bytes(leaves_.slots()));
     crosses_ranks_ = map.rank_of(tree.begin) != map.rank_of(tree.end - 1);
     if (!crosses_ranks_) return;
-    const auto plan = plan_exchange(map, tree, communicator_.rank(), direct_ranks);
+    const auto plan = plan_exchange(map, tree, communicator_.rank(), direct_ranks,
+                                    mailboxes_ ? &mailboxes_->nodes() : nullptr);
     if (plan.back().number >= tags::exchange.count)
         throw Error("tree exchange: too many ranks for the tags set aside");
     stages_.reserve(plan.size());
@@ -91,8 +105,10 @@ double* TreeExchange::node(AlignedVector<std::byte>& message, int k) const {
 auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, AlignedVector<std::byte>& first)
     -> Stage {
     Stage stage{.number = plan.number,
-                .send_to = plan.send_to,
-                .sends = std::vector<MPI_Request>(plan.send_to.size(), MPI_REQUEST_NULL),
+                .send_to = {},
+                .mates = {},
+                .by_mpi = 0,
+                .sends = {},
                 .own = {},
                 .peers = {},
                 .fold = FoldPlan(tree, all_nodes(plan)),
@@ -106,6 +122,7 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
             Peer& peer = stage.peers.emplace_back();
             peer.rank = part.rank;
             peer.stage = plan.number;
+            if (mailboxes_) peer.mate = mailboxes_->mate(part.rank);
             peer.message.resize(message_bytes(nodes));
             message = &peer.message;
         } else {
@@ -119,6 +136,13 @@ auto TreeExchange::make_stage(const ExchangeStage& plan, ReplicaRange tree, Alig
         for (int k = 0; k < nodes; ++k) stage.operands.push_back(node(*message, k));
     }
     stage.joined.resize(static_cast<std::size_t>(stage.fold.remaining()));
+    stage.send_to = plan.send_to;
+    if (mailboxes_) {
+        auto mate = std::stable_partition(stage.send_to.begin(), stage.send_to.end(),
+                                          [this](int rank) { return !mailboxes_->mate(rank).has_value(); });
+        for (; mate != stage.send_to.end(); ++mate) stage.mates.push_back(*mailboxes_->mate(*mate));
+    }
+    stage.sends.assign(stage.send_to.size(), MPI_REQUEST_NULL);
     return stage;
 }
 
@@ -155,7 +179,7 @@ void TreeExchange::start(const ExchangeLabel& label) {
     result_ = nullptr;
     std::memcpy(message_.data(), &label, sizeof label);
     for (Stage& stage : stages_)
-        for (Peer& peer : stage.peers) peer.matched = peer.arrived = false;
+        for (Peer& peer : stage.peers) peer.announced = peer.matched = peer.arrived = false;
     stage_ = 0;
     stage_sent_ = false;
     under_way_ = true;
@@ -189,8 +213,7 @@ bool TreeExchange::drive() {
 void TreeExchange::advance() {
     for (;;) {
         if (!stage_sent_) {
-            if (!may_send()) return;
-            send_stage();
+            if (!may_send() || !send_stage()) return;
         }
         if (!receive_stage()) return;
         finish_stage();
@@ -210,13 +233,21 @@ bool TreeExchange::may_send() const {
     return true;
 }
 
-void TreeExchange::send_stage() {
+bool TreeExchange::send_stage() {
     Stage& stage = stages_[stage_];
-    for (std::size_t i = 0; i < stage.send_to.size(); ++i)
+    stage.by_mpi = stage.send_to.size() - stage.mates.size();
+    if (!stage.mates.empty()) {
+        const auto outcome = mailboxes_->post(stage.number, stage.mates,
+                                              {stage.message, static_cast<std::size_t>(stage.bytes)});
+        if (outcome == Mailboxes::Outcome::lane_full) return false;
+        if (outcome == Mailboxes::Outcome::announced) stage.by_mpi = stage.send_to.size();
+    }
+    for (std::size_t i = 0; i < stage.by_mpi; ++i)
         communicator_.check(MPI_Isend(stage.message, stage.bytes, MPI_BYTE, stage.send_to[i],
                                       tag_of(stage.number), communicator_.handle(), &stage.sends[i]),
                             "sending statistics");
     stage_sent_ = true;
+    return true;
 }
 
 bool TreeExchange::receive_stage() {
@@ -224,7 +255,8 @@ bool TreeExchange::receive_stage() {
     bool complete = true;
     for (Peer& peer : stage.peers) {
         if (peer.arrived) continue;
-        if (!peer.matched && is_next_for(peer)) match(peer);
+        if (!peer.matched && is_next_for(peer)) receive(peer);
+        if (peer.arrived) continue;
         int done = 0;
         if (peer.matched)
             communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
@@ -232,16 +264,15 @@ bool TreeExchange::receive_stage() {
             complete = false;
             continue;
         }
-        ExchangeLabel theirs;
-        std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
-        check_label(peer, theirs);
+        check_label(peer, label_at(peer.message.data()));
         peer.arrived = true;
     }
     if (!complete) return false;
+    if (stage.by_mpi == 0) return true;
     // Joining writes over what was sent.
     int sent = 0;
     communicator_.check(
-        MPI_Testall(static_cast<int>(stage.sends.size()), stage.sends.data(), &sent, MPI_STATUSES_IGNORE),
+        MPI_Testall(static_cast<int>(stage.by_mpi), stage.sends.data(), &sent, MPI_STATUSES_IGNORE),
         "sending statistics");
     return sent != 0;
 }
@@ -260,6 +291,25 @@ bool TreeExchange::is_next_for(const Peer& peer) const {
         if (earlier->awaits(peer.rank, peer.stage)) return false;
     }
     return true;
+}
+
+void TreeExchange::receive(Peer& peer) {
+    if (peer.mate && !peer.announced) take_letter(peer);
+    if (!peer.mate || peer.announced) match(peer);
+}
+
+void TreeExchange::take_letter(Peer& peer) {
+    const auto letter = mailboxes_->next(peer.stage, *peer.mate);
+    if (!letter) return;
+    peer.announced = letter->data == nullptr;
+    if (!peer.announced) {
+        if (letter->bytes != peer.message.size())
+            fail_on_size(peer, peer.message.size(), letter->data, letter->bytes);
+        std::memcpy(peer.message.data(), letter->data, letter->bytes);
+        peer.matched = peer.arrived = true;
+    }
+    mailboxes_->take(peer.stage, *peer.mate);
+    if (peer.arrived) check_label(peer, label_at(peer.message.data()));
 }
 
 void TreeExchange::match(Peer& peer) {
@@ -304,9 +354,7 @@ void TreeExchange::finish_stage() {
 }
 
 ExchangeLabel TreeExchange::label() const {
-    ExchangeLabel mine;
-    std::memcpy(static_cast<void*>(&mine), message_.data(), sizeof mine);
-    return mine;
+    return label_at(message_.data());
 }
 
 void TreeExchange::check_label(const Peer& peer, const ExchangeLabel& theirs) const {
@@ -330,8 +378,12 @@ void TreeExchange::fail_on_size(Peer& peer, MPI_Message message, int bytes) {
         communicator_.check(MPI_Test(&peer.request, &done, MPI_STATUS_IGNORE), "receiving statistics");
         if (!done && wait.time_is_up()) fail_on_time();
     }
-    ExchangeLabel theirs;
-    std::memcpy(static_cast<void*>(&theirs), peer.message.data(), sizeof theirs);
+    fail_on_size(peer, due, peer.message.data(), static_cast<std::size_t>(bytes));
+}
+
+void TreeExchange::fail_on_size(const Peer& peer, std::size_t due, const std::byte* message,
+                                std::size_t bytes) {
+    const ExchangeLabel theirs = label_at(message);
     check_label(peer, theirs);
     state_of(communicator_)
         .fail(communicator_.whoami() + ": rank " + std::to_string(communicator_.name(peer.rank)) + " sends " +
@@ -346,6 +398,7 @@ void TreeExchange::fail_on_time() {
     for (const Peer& peer : stage.peers)
         if (!peer.arrived) silent.push_back(peer.rank);
     // A message too long to be buffered is not sent before it is received.
+    if (!stage_sent_ && mailboxes_) deaf = mailboxes_->ranks_with_letters();
     for (std::size_t i = 0; i < stage.sends.size(); ++i) {
         int sent = 0;
         MPI_Test(&stage.sends[i], &sent, MPI_STATUS_IGNORE);

@@ -5,6 +5,7 @@ namespace lockstep {
 
 StatisticsGroups::StatisticsGroups(const Communicator& communicator, const ReplicaPlacement& placement,
                                    Index channels) {
+    share_exchange_memory(communicator);
     const ReplicaMap map(placement.replicas.value_or(communicator.size()), communicator.size());
     const ReplicaRange hosted = map.block(communicator.rank());
     const int replicas_of_group = placement.group.value_or(map.replicas());

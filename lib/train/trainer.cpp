@@ -6,6 +6,7 @@
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/nodes.hpp>
+#include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
@@ -106,6 +107,7 @@ void Trainer<Scalar>::share_parameters() {
 
 template <class Scalar>
 void Trainer<Scalar>::set_up() {
+    share_exchange_memory(communicator_);
     const Index batch = sampler_.largest_slice();
     network_.initialize(options_.seed);
     gradients_ = GradientSum<Scalar>::create(communicator_, map_, network_.layout().parameter_values(),

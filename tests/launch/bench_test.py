@@ -35,6 +35,13 @@ class Bench(LauncherTest):
             self.assertAlmostEqual(row["ratio"], row["threads us"] / row["one thread us"], places=6)
         self.expect_error(["threads", "0"], "bench", "threads", "--threads", "0", ranks=[1])
 
+    def test_exchanges_are_measured_at_every_length(self):
+        for ranks in (1, 2):
+            rows = self.rows_of(ranks, "exchange")
+            self.assertEqual([row["bytes"] for row in rows], [128 << i for i in range(11)])
+            for row in rows:
+                self.assertAlmostEqual(row["ratio"], row["in training"] / row["MPI_Allreduce"], places=6)
+
     def test_what_is_unknown(self):
         self.expect_error(["'inference' is unknown", "infer"], "bench", "inference", ranks=[2])
         self.assertIn("  infer ", self.succeed(1, "bench", "--help").out)

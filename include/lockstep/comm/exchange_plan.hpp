@@ -1,6 +1,10 @@
 /// Who sends what to whom so that every rank gets to finish the fixed tree: few ranks at once, many in
 /// stages.
 ///
+/// Ranks that share a tree and live on several nodes first give their covers to one rank of their node, its sender. The
+/// senders exchange, each for its node's stretch of the tree, and give the result to their mates. Of what follows,
+/// "ranks" are then the senders; if all live on one node they are all of them.
+///
 /// Up to `direct_ranks` ranks all send their cover to all: one hop. More ranks go through stages of a
 /// mixed-radix butterfly. Ranks of a stage stand for neighbouring stretches of ranks; up to eight of them
 /// swap the covers of their stretches, and each then has the cover of all eight. So P ranks need about log₈ P
@@ -10,6 +14,7 @@
 #pragma once
 
 #include <lockstep/base/export.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/replica_map.hpp>
 
 #include <vector>
@@ -36,8 +41,10 @@ struct ExchangeStage {
     std::vector<ExchangePart> parts;
 };
 
-/// The stages of one rank, which hosts a replica of the tree. At the end it has the root.
+/// The stages of one rank, which hosts a replica of the tree. At the end it has the root. Each rank is a node of its
+/// own if there are no `nodes`, or if the ranks are not numbered node by node.
 LOCKSTEP_EXPORT std::vector<ExchangeStage> plan_exchange(const ReplicaMap& map, ReplicaRange tree, int rank,
-                                                         int direct_ranks = default_direct_ranks);
+                                                         int direct_ranks = default_direct_ranks,
+                                                         const Nodes* nodes = nullptr);
 
 }  // namespace lockstep

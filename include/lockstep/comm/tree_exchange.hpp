@@ -3,7 +3,8 @@
 ///
 /// The messages travel point to point and carry a label: for few ranks one message each way between any two
 /// is all that a "collective" of this kind costs (many go in stages, see exchange_plan.hpp), and ranks that
-/// disagree learn it from the label, at once.
+/// disagree learn it from the label, at once. Between ranks of a node messages go through memory that they share, once
+/// it has been made (see share_exchange_memory); of a node one rank alone sends to others.
 #pragma once
 
 #include <lockstep/base/aligned_vector.hpp>
@@ -28,6 +29,13 @@ using TreeMerge = std::function<void(double* left, const double* right)>;
 
 /// left ← left + right.
 LOCKSTEP_EXPORT TreeMerge sum_merge(std::size_t values);
+
+/// From here on exchanges that are made for this communicator go through memory among the ranks of a node, if that can be
+/// had. Collective at the first call for a communicator, and nothing at the others. All ranks make their exchanges
+/// before it or after it, alike. Throws as nodes_of does.
+LOCKSTEP_EXPORT void share_exchange_memory(const Communicator& communicator);
+
+class Mailboxes;
 
 /// One reusable exchange over the replicas of `tree`. Allocates only on construction.
 ///
@@ -73,20 +81,26 @@ class LOCKSTEP_EXPORT TreeExchange {
     bool drive();
     /// Receives and sends what can be, up to the end of the exchange.
     void advance();
-    void send_stage();
+    /// False if it has to be tried again.
+    bool send_stage();
     bool receive_stage();
     void finish_stage();
     /// Whether this exchange still awaits the message of a rank in the stage of that number.
     bool awaits(int rank, int stage_number) const;
     bool is_next_for(const Peer& peer) const;
     bool may_send() const;
+    void receive(Peer& peer);
+    void take_letter(Peer& peer);
     void match(Peer& peer);
     ExchangeLabel label() const;
     void check_label(const Peer& peer, const ExchangeLabel& theirs) const;
     [[noreturn]] void fail_on_size(Peer& peer, MPI_Message message, int bytes);
+    [[noreturn]] void fail_on_size(const Peer& peer, std::size_t due, const std::byte* message,
+                                   std::size_t bytes);
     [[noreturn]] void fail_on_time();
 
     Communicator communicator_;
+    std::shared_ptr<Mailboxes> mailboxes_;  // null: all messages are MPI's
     ReplicaRange hosted_;
     std::size_t values_;
     TreeMerge merge_;

@@ -25,8 +25,8 @@ struct StatisticsGroup {
 
 class LOCKSTEP_EXPORT StatisticsGroups {
   public:
-    /// Not collective: whoever makes it has seen to it that all ranks ask for the same. Throws UsageError if the
-    /// placement does not fit the communicator.
+    /// Collective at the first time for a communicator (see share_exchange_memory): whoever makes it has seen to it
+    /// that all ranks ask for the same. Throws UsageError if the placement does not fit the communicator.
     StatisticsGroups(const Communicator& communicator, const ReplicaPlacement& placement, Index channels);
 
     /// How many replicas live on this rank.

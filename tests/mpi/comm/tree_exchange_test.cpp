@@ -4,6 +4,7 @@
 #include <lockstep/comm/tree_exchange.hpp>
 
 #include "support/mpi_values.hpp"
+#include "support/ranks_per_node.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,6 +22,33 @@ using testing::values_of_replica;
 using testing::Watch;
 using testing::world_rank;
 using testing::world_size;
+
+/// How messages travel.
+struct Path {
+    const char* name;
+    bool shares_memory;
+    int ranks_per_node;
+};
+
+void PrintTo(const Path& path, std::ostream* out) {
+    *out << path.name;
+}
+
+class TreeExchangeBy : public ::testing::TestWithParam<Path> {
+  protected:
+    static Communicator everybody(CommunicatorOptions options = {}) {
+        const testing::RanksPerNode ranks(GetParam().ranks_per_node);
+        const Communicator world(MPI_COMM_WORLD, options);
+        if (GetParam().shares_memory) share_exchange_memory(world);
+        return world;
+    }
+
+    static std::string error_of_exchange(const ExchangeLabel& label, std::size_t values);
+};
+INSTANTIATE_TEST_SUITE_P(Paths, TreeExchangeBy,
+                         ::testing::Values(Path{"messages", false, 64}, Path{"memory", true, 64},
+                                           Path{"nodes_of_2", true, 2}, Path{"nodes_of_3", true, 3}),
+                         [](const auto& path) { return path.param.name; });
 
 ExchangeLabel label_of(const std::string& layer, std::uint64_t call = 1,
                        ExchangeKind kind = ExchangeKind::forward_moments, std::int64_t channels = 8) {
@@ -42,8 +70,8 @@ std::vector<double> expected_sum(ReplicaRange tree, std::size_t count, std::uint
                             [&](int replica) { return values_of_replica<double>(replica, count, seed); });
 }
 
-TEST(TreeExchange, GivesTheBitsOfTheTreeOnEveryRank) {
-    const Communicator world(MPI_COMM_WORLD);
+TEST_P(TreeExchangeBy, GivesTheBitsOfTheTreeOnEveryRank) {
+    const Communicator world = everybody();
     for (int replicas = std::max(4, world.size()); replicas <= 9; ++replicas) {
         const ReplicaMap map(replicas, world.size());
         // 1 value and many: below and above the size from which MPI asks before it sends.
@@ -60,8 +88,8 @@ TEST(TreeExchange, GivesTheBitsOfTheTreeOnEveryRank) {
     }
 }
 
-TEST(TreeExchange, StagesGiveTheSameBits) {
-    const Communicator world(MPI_COMM_WORLD);
+TEST_P(TreeExchangeBy, StagesGiveTheSameBits) {
+    const Communicator world = everybody();
     for (const int replicas : {world.size(), 2 * world.size() + 1})
         for (const int direct_ranks : {1, 2}) {  // so that even these few ranks go through stages
             const ReplicaMap map(replicas, world.size());
@@ -85,8 +113,8 @@ TEST(TreeExchange, StagesGiveTheSameBits) {
         }
 }
 
-TEST(TreeExchange, GroupsOfReplicasExchangeAmongThemselves) {
-    const Communicator world(MPI_COMM_WORLD);
+TEST_P(TreeExchangeBy, GroupsOfReplicasExchangeAmongThemselves) {
+    const Communicator world = everybody();
     for (const int group : {2, 3, 4, 6, 12}) {
         const ReplicaMap map(12, world.size());
         for (const ReplicaRange tree : map.groups(group)) {
@@ -101,8 +129,8 @@ TEST(TreeExchange, GroupsOfReplicasExchangeAmongThemselves) {
     }
 }
 
-TEST(TreeExchange, SeveralMayBeUnderWayAndEndInAnyOrder) {
-    const Communicator world(MPI_COMM_WORLD);
+TEST_P(TreeExchangeBy, SeveralMayBeUnderWayAndEndInAnyOrder) {
+    const Communicator world = everybody();
     const ReplicaMap map(7, world.size());
     TreeExchange first(world, map, map.all(), 3, sum_merge(3)),
         second(world, map, map.all(), 2000, sum_merge(2000)), third(world, map, map.all(), 5, sum_merge(5));
@@ -127,8 +155,8 @@ TEST(TreeExchange, SeveralMayBeUnderWayAndEndInAnyOrder) {
     EXPECT_EQ(std::vector<double>(first_sum, first_sum + 3), expected_sum(map.all(), 3, 1));
 }
 
-TEST(TreeExchange, ARankThatRunsAheadDoesNotConfuseTheOthers) {
-    const Communicator world(MPI_COMM_WORLD);
+TEST_P(TreeExchangeBy, ARankThatRunsAheadDoesNotConfuseTheOthers) {
+    const Communicator world = everybody();
     const ReplicaMap map(world.size(), world.size());
     TreeExchange exchange(world, map, map.all(), 2, sum_merge(2));
     for (std::uint64_t call = 1; call <= 20; ++call) {
@@ -141,9 +169,36 @@ TEST(TreeExchange, ARankThatRunsAheadDoesNotConfuseTheOthers) {
     }
 }
 
+// More of them than the memory between two ranks takes at once, short ones and such as do not fit in at all, while one
+// rank after the other comes late.
+TEST_P(TreeExchangeBy, ManyOfAllLengthsMayBeUnderWay) {
+    const Communicator world = everybody();
+    const ReplicaMap map(world.size() + 1, world.size());
+    const std::vector<std::size_t> counts{1, 600, 20'000, 3, 9'000, 1, 12'000, 5, 17'000, 70, 2, 4000};
+    std::vector<std::unique_ptr<TreeExchange>> exchanges;
+    for (int copy = 0; copy < 2; ++copy)
+        for (const std::size_t count : counts)
+            exchanges.push_back(
+                std::make_unique<TreeExchange>(world, map, map.all(), count, sum_merge(count), 1 + 7 * copy));
+    for (std::uint64_t call = 1; call <= 6; ++call) {
+        if (static_cast<int>(call) % world.size() == world.rank())
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        for (std::size_t i = 0; i < exchanges.size(); ++i) {
+            push_values(*exchanges[i], counts[i % counts.size()], call + i);
+            exchanges[i]->start(label_of("exchange " + std::to_string(i), call));
+        }
+        for (std::size_t i = exchanges.size(); i-- > 0;) {
+            const std::size_t count = counts[i % counts.size()];
+            const double* const result = exchanges[i]->wait();
+            ASSERT_EQ(std::vector<double>(result, result + count), expected_sum(map.all(), count, call + i))
+                << "call " << call << ", exchange " << i;
+        }
+    }
+}
+
 /// All ranks exchange with labels of their own; returns the error.
-std::string error_of_exchange(const ExchangeLabel& label, std::size_t values) {
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 20});
+std::string TreeExchangeBy::error_of_exchange(const ExchangeLabel& label, std::size_t values) {
+    const Communicator world = everybody({.timeout_seconds = 20});
     const ReplicaMap map(world.size(), world.size());
     MPI_Barrier(MPI_COMM_WORLD);
     const Watch watch;
@@ -165,7 +220,7 @@ std::string error_of_exchange(const ExchangeLabel& label, std::size_t values) {
     return text;
 }
 
-TEST(TreeExchangeMismatch, AnotherLayerIsNamedOnEveryRank) {
+TEST_P(TreeExchangeBy, AnotherLayerIsNamedOnEveryRank) {
     const bool odd_one_out = world_rank() == world_size() - 1;
     const std::string text = error_of_exchange(label_of(odd_one_out ? "bn2" : "bn1"), 17);
     if (world_size() == 1) return;
@@ -173,7 +228,7 @@ TEST(TreeExchangeMismatch, AnotherLayerIsNamedOnEveryRank) {
     EXPECT_TRUE(contains(text, "bn2")) << text;
 }
 
-TEST(TreeExchangeMismatch, ForwardAgainstBackwardIsNamed) {
+TEST_P(TreeExchangeBy, ForwardAgainstBackwardIsNamed) {
     const auto kind = world_rank() == 0 ? ExchangeKind::backward_sums : ExchangeKind::forward_moments;
     const std::string text = error_of_exchange(label_of("bn1", 4, kind), 17);
     if (world_size() == 1) return;
@@ -181,33 +236,37 @@ TEST(TreeExchangeMismatch, ForwardAgainstBackwardIsNamed) {
     EXPECT_TRUE(contains(text, "backward")) << text;
 }
 
-TEST(TreeExchangeMismatch, ASkippedCallIsNamed) {
+TEST_P(TreeExchangeBy, ASkippedCallIsNamed) {
     const std::string text = error_of_exchange(label_of("bn1", world_rank() == 0 ? 18 : 17), 17);
     if (world_size() == 1) return;
     EXPECT_TRUE(contains(text, "call 17")) << text;
     EXPECT_TRUE(contains(text, "call 18")) << text;
 }
 
-TEST(TreeExchangeMismatch, ChannelCountsAreNamedAlthoughTheSizesDiffer) {
-    // The sizes lie on both sides of the one from which MPI asks before it sends.
-    const std::int64_t channels = world_rank() == 0 ? 3000 : 300;
-    const std::string text = error_of_exchange(label_of("bn1", 1, ExchangeKind::forward_moments, channels),
-                                               static_cast<std::size_t>(2 * channels + 1));
-    if (world_size() == 1) return;
-    EXPECT_TRUE(contains(text, "3000 channels")) << text;
-    EXPECT_TRUE(contains(text, "300 channels")) << text;
+TEST_P(TreeExchangeBy, ChannelCountsAreNamedAlthoughTheSizesDiffer) {
+    // The sizes lie on both sides of the one from which MPI asks before it sends, and at last of the longest one that
+    // goes through memory.
+    for (const int most : {3000, 30'000}) {
+        const std::int64_t channels = world_rank() == 0 ? most : 300;
+        const std::string text =
+            error_of_exchange(label_of("bn1", 1, ExchangeKind::forward_moments, channels),
+                              static_cast<std::size_t>(2 * channels + 1));
+        if (world_size() == 1) return;
+        EXPECT_TRUE(contains(text, std::to_string(most) + " channels")) << text;
+        EXPECT_TRUE(contains(text, "300 channels")) << text;
+    }
 }
 
-TEST(TreeExchangeMismatch, LongMessagesAreNamedToo) {
+TEST_P(TreeExchangeBy, LongMessagesAreNamedToo) {
     const std::string text = error_of_exchange(label_of(world_rank() == 0 ? "bn2" : "bn1"), 100'000);
     if (world_size() == 1) return;
     EXPECT_TRUE(contains(text, "bn1")) << text;
     EXPECT_TRUE(contains(text, "bn2")) << text;
 }
 
-TEST(TreeExchangeMismatch, ARankThatComesLateLearnsWhatTheOthersFound) {
+TEST_P(TreeExchangeBy, ARankThatComesLateLearnsWhatTheOthersFound) {
     // The others have failed long before the last rank calls; its message is too long to have been buffered.
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 20});
+    const Communicator world = everybody({.timeout_seconds = 20});
     const ReplicaMap map(world.size(), world.size());
     TreeExchange exchange(world, map, map.all(), 50'000, sum_merge(50'000));
     push_values(exchange, 50'000, 1);
@@ -225,9 +284,9 @@ TEST(TreeExchangeMismatch, ARankThatComesLateLearnsWhatTheOthersFound) {
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-TEST(TreeExchangeTimeout, ARankThatNeverComesIsNamedAndEverybodyFails) {
+TEST_P(TreeExchangeBy, ARankThatNeverComesIsNamedAndEverybodyFails) {
     if (world_size() == 1) return;
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 0.5});
+    const Communicator world = everybody({.timeout_seconds = 0.5});
     const ReplicaMap map(world.size(), world.size());
     const int missing = world.size() - 1;
     if (world.rank() != missing) {
@@ -247,10 +306,10 @@ TEST(TreeExchangeTimeout, ARankThatNeverComesIsNamedAndEverybodyFails) {
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-TEST(TreeExchange, AnExchangeGivenUpHalfWayLeavesMemoryThatMpiStillUses) {
+TEST_P(TreeExchangeBy, AnExchangeGivenUpHalfWayLeavesMemoryThatMpiStillUses) {
     // Under the sanitizers: whatever arrives later for the exchange that is gone touches no freed memory.
     {
-        const Communicator world(MPI_COMM_WORLD);
+        const Communicator world = everybody();
         const ReplicaMap map(world.size(), world.size());
         TreeExchange exchange(world, map, map.all(), 50'000, sum_merge(50'000));
         push_values(exchange, 50'000, 1);
@@ -261,9 +320,9 @@ TEST(TreeExchange, AnExchangeGivenUpHalfWayLeavesMemoryThatMpiStillUses) {
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
-TEST(TreeExchange, StartingTwiceIsAnError) {
+TEST_P(TreeExchangeBy, StartingTwiceIsAnError) {
     if (world_size() == 1) return;
-    const Communicator world(MPI_COMM_WORLD);
+    const Communicator world = everybody();
     const ReplicaMap map(world.size(), world.size());
     TreeExchange exchange(world, map, map.all(), 1, sum_merge(1));
     push_values(exchange, 1, 1);

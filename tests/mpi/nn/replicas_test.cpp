@@ -3,6 +3,7 @@
 #include <lockstep/comm/replica_sum.hpp>
 #include <support/layer_harness.hpp>
 #include <support/mpi_calls.hpp>
+#include <support/ranks_per_node.hpp>
 
 #include <gtest/gtest.h>
 
@@ -77,6 +78,7 @@ TEST(Replicas, HaveTheSameBitsOnAnyNumberOfRanks) {
 }
 
 TEST(Replicas, EvaluateWithoutAnyMessage) {
+    const testing::RanksPerNode apart(1);  // so that whatever is exchanged is a message, and counted
     const Communicator world(MPI_COMM_WORLD);
     for (const Case& test : cases) {
         LayerHarness<float> harness(test.model, test.input, {2, 3, 1, 2}, world);

@@ -1,10 +1,13 @@
 // What a pass sends, counted through MPI's profiling interface: every MPI call that moves data comes through
 // here.
 #include <lockstep/comm/deadline.hpp>
+#include <lockstep/comm/fixed_tree.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/norm/sync_batch_norm.hpp>
 
 #include "support/global_batch.hpp"
 #include "support/mpi_values.hpp"
+#include "support/ranks_per_node.hpp"
 
 #include <gtest/gtest.h>
 #include <mpi.h>
@@ -117,18 +120,34 @@ Count count_of(Action action) {
 }
 
 void expect_one_exchange(const Count& count, int peers, long long doubles, const char* what) {
-    EXPECT_EQ(count.sends, peers) << what << ": one message to each other rank of the group";
+    EXPECT_EQ(count.sends, peers) << what << ": one message from each node to each other one";
     EXPECT_EQ(count.collectives, 0) << what;
     EXPECT_LE(count.bytes, peers * (64 + 8 * doubles)) << what << ": a label and the sums";
 }
 
-class ExchangeCount : public ::testing::Test {
+/// Of the calling rank in one exchange among so few nodes: the first rank of a node sends for all of it.
+int messages_between_nodes(const Communicator& communicator) {
+    const auto nodes = nodes_of(communicator);
+    return nodes->index() == 0 ? nodes->count() - 1 : 0;
+}
+
+/// As how many tree nodes the replicas of the calling rank's node go to others.
+long long cover_of_node(const Communicator& communicator) {
+    const ReplicaMap map(communicator.size(), communicator.size());
+    const std::vector<int>& mates = nodes_of(communicator)->mates();
+    return std::ssize(tree_cover(map.all(), {mates.front(), mates.back() + 1}));
+}
+
+/// The parameter: how many ranks make a node.
+class ExchangeCount : public ::testing::TestWithParam<int> {
   protected:
     static void SetUpTestSuite() { others = communicators; }
     static inline int others = 0;  // communicators that are not of these tests
+    testing::RanksPerNode ranks_per_node_{GetParam()};
 };
+INSTANTIATE_TEST_SUITE_P(RanksPerNode, ExchangeCount, ::testing::Values(1, 2, 3, 64));
 
-TEST_F(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
+TEST_P(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
     std::optional<Communicator> duplicate;
     const Count construction = count_of([&] { duplicate.emplace(MPI_COMM_WORLD); });
     EXPECT_EQ(construction.collectives, 3) << "all have come, nobody has given up, the duplicate";
@@ -137,7 +156,7 @@ TEST_F(ExchangeCount, TheCountersSeeWhatMpiIsAskedFor) {
     EXPECT_EQ(gathering.sends, world_size() - 1) << "and labels, to know that all are at it";
 }
 
-TEST_F(ExchangeCount, EveryCommunicatorThatWasMadeIsFreedAfterItsLastHandle) {
+TEST_P(ExchangeCount, EveryCommunicatorThatWasMadeIsFreedAfterItsLastHandle) {
     {
         const Communicator world(MPI_COMM_WORLD);
         const Communicator copy = world, part = world.split(world.rank() % 2, 0);
@@ -151,10 +170,12 @@ TEST_F(ExchangeCount, EveryCommunicatorThatWasMadeIsFreedAfterItsLastHandle) {
     EXPECT_EQ(communicators, others);
 }
 
-TEST_F(ExchangeCount, ConstructionFreezingAndAChangeOfCommunicatorCostOneExchangeEach) {
+TEST_P(ExchangeCount, ConstructionFreezingAndAChangeOfCommunicatorCostOneExchangeEach) {
     const Communicator world(MPI_COMM_WORLD), alone = Communicator::self();
-    const int peers = world.size() - 1;
-    constexpr int comparison = 4;  // a hash in two parts, whether all are equal, a number
+    const SyncBatchNorm<float> first(2, world);  // makes the memory that the ranks of a node share
+    const int peers = messages_between_nodes(world);
+    // A hash in two parts, whether all are equal, a number.
+    const long long comparison = 4 * cover_of_node(world);
     expect_one_exchange(count_of([&] { const SyncBatchNorm<float> layer(300, world); }), peers, comparison,
                         "construction");
     expect_one_exchange(
@@ -167,20 +188,21 @@ TEST_F(ExchangeCount, ConstructionFreezingAndAChangeOfCommunicatorCostOneExchang
     expect_one_exchange(count_of([&] { layer.set_frozen(false); }), 0, 0, "a layer alone");
 }
 
-TEST_F(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {
+TEST_P(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {
     const Communicator world(MPI_COMM_WORLD);
-    const int peers = world.size() - 1;
     const GlobalBatch<float> batch(300, std::vector<Index>(static_cast<std::size_t>(world.size()), 4), 5);
     SyncBatchNorm<float> layer(300, world);
+    const int peers = messages_between_nodes(world);
+    const long long cover = cover_of_node(world);
     const BatchShape shape = batch.shape(0);
     std::vector<float> z(batch.length(0)), dx(batch.length(0));
     BatchMoments saved;
     for (int step = 0; step < 2; ++step) {
         expect_one_exchange(count_of([&] { layer.forward(batch.x.data(), z.data(), shape, saved); }), peers,
-                            601, "forward");
+                            601 * cover, "forward");
         expect_one_exchange(
             count_of([&] { layer.backward(batch.x.data(), batch.dz.data(), dx.data(), shape, saved); }),
-            peers, 600, "backward");
+            peers, 600 * cover, "backward");
         expect_one_exchange(count_of([&] { layer.infer(batch.x.data(), z.data(), shape); }), 0, 0, "infer");
     }
     // A first layer whose dx nobody wants has nothing to exchange in backward.
@@ -195,7 +217,7 @@ TEST_F(ExchangeCount, OneExchangeForwardOneBackwardNoneInInfer) {
                         0, 0, "frozen");
 }
 
-TEST_F(ExchangeCount, LocalStatisticsExchangeNothing) {
+TEST_P(ExchangeCount, LocalStatisticsExchangeNothing) {
     const Communicator world(MPI_COMM_WORLD);
     SyncBatchNorm<float> alone(2, Communicator::self());
     SyncBatchNorm<float> grouped(2, world, {}, {.group = 1});
@@ -209,14 +231,14 @@ TEST_F(ExchangeCount, LocalStatisticsExchangeNothing) {
                             0, 0, "local");
 }
 
-TEST_F(ExchangeCount, ReplicasThatShareARankAddNoMessages) {
+TEST_P(ExchangeCount, ReplicasThatShareARankAddNoMessages) {
     const Communicator world(MPI_COMM_WORLD);
     const int replicas = 4 * world.size();
     const GlobalBatch<float> batch(8, std::vector<Index>(static_cast<std::size_t>(replicas), 2));
     SyncBatchNorm<float> layer(8, world, {}, {.replicas = replicas});
     const ReplicaRange hosted = ReplicaMap(replicas, world.size()).block(world.rank());
     const Count count = count_of([&] { run_step(layer, batch, hosted); });
-    EXPECT_EQ(count.sends, 2 * (world.size() - 1));
+    EXPECT_EQ(count.sends, 2 * messages_between_nodes(world));
     EXPECT_EQ(count.collectives, 0);
 }
 

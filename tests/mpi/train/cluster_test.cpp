@@ -1,5 +1,6 @@
 // Many ranks as several nodes of one machine: the bits of one rank, and few messages and bytes between the nodes.
 #include <lockstep/comm/nodes.hpp>
+#include <lockstep/comm/tree_exchange.hpp>
 
 #include <support/mpi_calls.hpp>
 #include <support/mpi_values.hpp>
@@ -99,6 +100,34 @@ TEST(Cluster, SendsFewMessages) {
             const long messages = traffic_of_a_sum(world, values, world.size()).messages;
             EXPECT_LE(messages, 4 * doublings + 4) << nodes << " nodes, " << values << " values";
         }
+    }
+}
+
+/// The messages that this rank sends in one exchange of statistics.
+long messages_of_an_exchange(const Communicator& world, std::size_t values) {
+    const ReplicaMap map(world.size(), world.size());
+    TreeExchange exchange(world, map, map.all(), values, sum_merge(values));
+    std::fill_n(exchange.leaf(0), values, world.rank());
+    exchange.push(0);
+    MPI_Barrier(MPI_COMM_WORLD);
+    const long before = mpi_calls();
+    exchange.start(ExchangeLabel("layer", ExchangeKind::backward_sums, 300, sizeof(float)));
+    const double last = exchange.wait()[values - 1];
+    const long messages = mpi_calls() - before;
+    EXPECT_EQ(last, world.size() * (world.size() - 1) / 2);
+    return messages;
+}
+
+TEST(Cluster, OneRankOfANodeSendsItsStatistics) {
+    for (const int ranks : {1, 2, 3, 4, 8, 64}) {
+        const RanksPerNode environment(ranks);
+        const Communicator world(MPI_COMM_WORLD);
+        share_exchange_memory(world);
+        const auto nodes = nodes_of(world);
+        int digits = 0;  // log₈ of the nodes, rounded up
+        for (int n = 1; n < nodes->count(); n *= 8) ++digits;
+        EXPECT_LE(messages_of_an_exchange(world, 600), nodes->index() == 0 ? 2 * digits * 7 : 0)
+            << nodes->count() << " nodes";
     }
 }
 

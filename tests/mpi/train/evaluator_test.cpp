@@ -1,6 +1,7 @@
 // Evaluation: one exchange for a whole data set, none inside the network, the same bits on any number of
 // ranks.
 #include <support/mpi_calls.hpp>
+#include <support/ranks_per_node.hpp>
 #include <support/training.hpp>
 
 #include <lockstep/base/error.hpp>
@@ -56,6 +57,7 @@ TEST(Evaluate, AgreesWithOneSampleAtATime) {
 }
 
 TEST(Evaluate, CommunicatesOnceAndTheNetworkNever) {
+    const testing::RanksPerNode apart(1);  // so that whatever is exchanged is a message, and counted
     const Images data = noisy_columns(600);
     Trainer<float> trainer(small_options(4, "sync"), data, Communicator(MPI_COMM_WORLD));
     const Communicator communicator(MPI_COMM_WORLD);

@@ -13,30 +13,66 @@
 namespace lockstep {
 namespace {
 
-using Nodes = std::vector<ReplicaRange>;
+using Cover = std::vector<ReplicaRange>;
 
 /// What remains of neighbouring nodes when siblings are joined.
-Nodes joined(ReplicaRange tree, const Nodes& nodes) {
+Cover joined(ReplicaRange tree, const Cover& nodes) {
     return tree_cover(tree, {nodes.front().begin, nodes.back().end});
 }
 
-Nodes all_nodes(const ExchangeStage& stage) {
-    Nodes nodes;
+Cover all_nodes(const ExchangeStage& stage) {
+    Cover nodes;
     for (const ExchangePart& part : stage.parts)
         nodes.insert(nodes.end(), part.nodes.begin(), part.nodes.end());
     return nodes;
 }
 
+std::vector<ExchangeStage> plan_of(const ReplicaMap& map, ReplicaRange tree, int rank, int direct_ranks,
+                                   const Nodes& nodes) {
+    return plan_exchange(map, tree, rank, direct_ranks, &nodes);
+}
+
+/// Nodes of so many ranks each; what is left over is a smaller one.
+std::vector<std::vector<int>> nodes_of_size(int ranks, int size) {
+    std::vector<std::vector<int>> nodes;
+    for (int rank = 0; rank < ranks; ++rank) {
+        if (rank % size == 0) nodes.emplace_back();
+        nodes.back().push_back(rank);
+    }
+    return nodes;
+}
+
+/// The most messages to other nodes that a rank sends which is its node's sender, and one that is not.
+struct Sent {
+    std::size_t by_senders = 0, by_others = 0;
+};
+
+Sent sent_between_nodes(const ReplicaMap& map, const std::vector<std::vector<int>>& nodes) {
+    Sent sent;
+    for (int rank = 0; rank < map.ranks(); ++rank) {
+        const Nodes mine(nodes, rank);
+        std::size_t count = 0;
+        for (const ExchangeStage& stage : plan_of(map, map.all(), rank, default_direct_ranks, mine))
+            for (const int to : stage.send_to)
+                if (std::ranges::find(mine.mates(), to) == mine.mates().end()) ++count;
+        std::size_t& most = mine.index() == 0 ? sent.by_senders : sent.by_others;
+        most = std::max(most, count);
+    }
+    return sent;
+}
+
 /// Checks the plans of all ranks that host a part of the tree; returns the most messages that one rank sends.
-std::size_t check_plans(const ReplicaMap& map, ReplicaRange tree, int direct_ranks) {
+std::size_t check_plans(const ReplicaMap& map, ReplicaRange tree, int direct_ranks,
+                        const std::vector<std::vector<int>>& nodes = {}) {
     std::map<int, std::vector<ExchangeStage>> plans;
     for (int rank = map.rank_of(tree.begin); rank <= map.rank_of(tree.end - 1); ++rank)
-        plans[rank] = plan_exchange(map, tree, rank, direct_ranks);
+        plans[rank] = nodes.empty() ? plan_exchange(map, tree, rank, direct_ranks)
+                                    : plan_of(map, tree, rank, direct_ranks, Nodes(nodes, rank));
 
     std::size_t most = 0;
     for (const auto& [rank, stages] : plans) {
         std::size_t sent = 0;
-        Nodes have = tree_cover(tree, map.block(rank));
+        Cover have = tree_cover(tree, map.block(rank));
         std::set<int> heard;
         for (const ExchangeStage& stage : stages) {
             sent += stage.send_to.size();
@@ -57,7 +93,7 @@ std::size_t check_plans(const ReplicaMap& map, ReplicaRange tree, int direct_ran
             }
             have = joined(tree, all_nodes(stage));
         }
-        EXPECT_EQ(have, Nodes{tree}) << "rank " << rank << " of " << map.ranks() << " ends without the root";
+        EXPECT_EQ(have, Cover{tree}) << "rank " << rank << " of " << map.ranks() << " ends without the root";
         most = std::max(most, sent);
         std::size_t awaited = 0;
         for (const auto& [other, theirs] : plans)
@@ -79,6 +115,43 @@ TEST(ExchangePlan, GroupsThatBeginAndEndAnywhere) {
     const ReplicaMap map(60, 17);
     for (const int group : {2, 3, 12, 20, 30})
         for (const ReplicaRange tree : map.groups(group)) check_plans(map, tree, 1);
+}
+
+TEST(ExchangePlan, NodesExchangeThroughOneRankEach) {
+    for (int ranks = 1; ranks <= 24; ++ranks)
+        for (int size = 1; size <= ranks; ++size)
+            for (const int replicas : {ranks, 2 * ranks + 1})
+                for (const int direct : {1, 8})
+                    check_plans(ReplicaMap(replicas, ranks), {0, replicas}, direct,
+                                nodes_of_size(ranks, size));
+}
+
+TEST(ExchangePlan, NodesMayDifferInSize) {
+    const std::vector<std::vector<int>> nodes{{0}, {1, 2, 3, 4}, {5, 6}, {7}, {8, 9, 10}};
+    for (const int replicas : {11, 12, 16, 24, 40})
+        for (const int direct : {1, 2, 8})
+            check_plans(ReplicaMap(replicas, 11), {0, replicas}, direct, nodes);
+}
+
+TEST(ExchangePlan, GroupsMayEndWithinANode) {
+    const ReplicaMap map(60, 17);
+    for (const int size : {2, 3, 5, 16})
+        for (const int group : {2, 3, 12, 20, 30})
+            for (const ReplicaRange tree : map.groups(group))
+                check_plans(map, tree, 1, nodes_of_size(17, size));
+}
+
+TEST(ExchangePlan, RanksOfANodeThatAreNoNeighboursAreNodesOfTheirOwn) {
+    EXPECT_EQ(check_plans(ReplicaMap(6, 6), {0, 6}, 8, {{0, 2, 4}, {1, 3, 5}}), 5U);
+}
+
+TEST(ExchangePlan, OneRankOfANodeSendsToOthers) {
+    const Sent sent = sent_between_nodes(ReplicaMap(64, 64), nodes_of_size(64, 4));
+    EXPECT_EQ(sent.by_senders, 8U);  // 16 nodes: 7, and 1
+    EXPECT_EQ(sent.by_others, 0U);
+    EXPECT_EQ(sent_between_nodes(ReplicaMap(64, 64), nodes_of_size(64, 64)).by_senders, 0U);
+    EXPECT_EQ(sent_between_nodes(ReplicaMap(500, 500), nodes_of_size(500, 2)).by_senders,
+              16U);  // of 250 nodes 128 take part: 7 + 7 + 1, and 1 for a partner
 }
 
 TEST(ExchangePlan, MessagesGrowWithTheLogarithmOfTheRanks) {
