@@ -295,6 +295,35 @@ class Damage(Whole):
             (self.run_folder / "checkpoint.safetensors").write_bytes(sound)
 
 
+class InstructionSets(Operation):
+    """Of matrix products, whose bits differ."""
+
+    def with_set(self, name, *words):
+        os.environ["LOCKSTEP_INSTRUCTION_SET"] = name
+        try:
+            return self.succeed(2, *words)
+        finally:
+            del os.environ["LOCKSTEP_INSTRUCTION_SET"]
+
+    def test_a_run_goes_on_with_that_of_its_checkpoint(self):
+        if "LOCKSTEP_INSTRUCTION_SET" in os.environ:
+            self.skipTest("one is forced")
+        train = [*RECIPE[:-4], "--epochs", "2"]  # constant rate
+        whole = self.with_set("portable", *train, "--output", "whole")
+        widest = self.succeed(2, *train, "--output", "widest")
+        if widest.fingerprint == whole.fingerprint:
+            self.skipTest("this machine has no wider one")
+        self.with_set("portable", *train[:-1], "1", "--output", "run")
+        result = self.resume(1, "--epochs", "2")
+        self.assertIn("matrix products use portable, not ", result.out)
+        self.assertEqual(result.fingerprint, whole.fingerprint)
+
+        self.clear()
+        self.succeed(2, *train[:-1], "1", "--output", "run")
+        result = self.with_set("portable", "train", "--resume", "--output", "run", "--epochs", "2")
+        self.assertRegex(result.out, "the checkpoint was computed with [a-z0-9]+, and this goes on with portable: ")
+
+
 class Automatic(Whole):
     def test_begins_and_goes_on(self):
         for ranks in RANKS:
