@@ -75,6 +75,8 @@ class LOCKSTEP_EXPORT Trainer {
     /// What the bits of this run depend on; equal lists give equal bits. See settings_of.
     const Settings& settings() const { return settings_; }
     const ReplicaMap& replica_map() const { return map_; }
+    /// Whether gradients are added in memory that all ranks share, instead of travelling in messages.
+    bool gradients_share_memory() const { return reducer_->shares_memory(); }
     const Dataset& data() const { return data_; }
     const InputTransform& transform() const { return transform_; }
     /// What the data are trained with: options().loss, or what fits the target.
