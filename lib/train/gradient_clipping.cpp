@@ -39,7 +39,8 @@ double global_norm(std::span<const Scalar> gradients) {
 
 template <class Scalar>
 std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients) {
-    const double factor = largest_norm_ / (global_norm(gradients) + 1e-6);
+    norm_ = global_norm(gradients);
+    const double factor = largest_norm_ / (norm_ + 1e-6);
     if (!(factor < 1)) return gradients;
     const auto scale = static_cast<Scalar>(factor);
     for (std::size_t i = 0; i < gradients.size(); ++i) clipped_[i] = gradients[i] * scale;

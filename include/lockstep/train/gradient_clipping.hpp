@@ -25,9 +25,12 @@ class LOCKSTEP_EXPORT GradientClipping {
     /// The gradients themselves where their norm is small enough, else an array of this object's that holds them scaled,
     /// valid until the next call.
     std::span<const Scalar> apply(std::span<const Scalar> gradients);
+    /// Of what apply was given last.
+    double norm() const { return norm_; }
 
   private:
     double largest_norm_;
+    double norm_ = 0;
     AlignedVector<Scalar> clipped_;
 };
 
