@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <ranges>
 #include <vector>
 
 namespace lockstep {
@@ -38,7 +37,9 @@ std::string name(const Sequence<Scalar>& layers, LayerRange range) {
 
 template <class Scalar>
 std::string last_not_finite(const ParameterLayout& layout, std::span<const Scalar> values) {
-    for (const ParameterInfo& info : std::views::reverse(layout.parameters())) {
+    const std::span<const ParameterInfo> parameters = layout.parameters();
+    for (std::size_t i = parameters.size(); i-- > 0;) {
+        const ParameterInfo& info = parameters[i];
         const auto own =
             values.subspan(static_cast<std::size_t>(info.offset), static_cast<std::size_t>(info.size));
         const auto bad = std::ranges::find_if_not(own, [](Scalar value) { return std::isfinite(value); });

@@ -17,7 +17,8 @@ namespace lockstep::fuzz {
 
 using Bytes = std::span<const std::uint8_t>;
 
-/// One for the process; goes with it.
+/// One for the process: in the folder that LOCKSTEP_FUZZ_FOLDER names, which is for its owner to remove, or in one of its
+/// own, which it leaves if libFuzzer ends it.
 class Scratch {
   public:
     static const Scratch& folder() {
@@ -39,11 +40,10 @@ class Scratch {
 
   private:
     Scratch() {
-        std::string name = (std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp") +
-                           std::string("/lockstep-fuzz-XXXXXX");
+        const char* const above = std::getenv("LOCKSTEP_FUZZ_FOLDER");
+        std::string name = std::string(above != nullptr ? above : "/tmp") + "/lockstep-fuzz-XXXXXX";
         if (::mkdtemp(name.data()) == nullptr) std::abort();
         path_ = name;
-        std::atexit([] { std::filesystem::remove_all(folder().path()); });
     }
 
     std::filesystem::path path_;

@@ -8,8 +8,8 @@
 include(GoogleTest)
 
 #
-# `tests/run --quick` does so with the label quick, for a developer's many runs: the unit tests, what runs on 1 and 3 ranks,
-# and those of the launcher's tests that say QUICK.
+# `tests/run --quick` does so with the labels quick and unit, for a developer's many runs: the unit tests, what runs on 1
+# and 3 ranks, and those of the launcher's tests that say QUICK.
 add_custom_target(lockstep_quick_tests)
 set(lockstep_quick_ranks 1 3)
 add_custom_target(lockstep_brief_tests)
@@ -47,7 +47,7 @@ function(lockstep_add_unit_test name)
     NO_PRETTY_VALUES  # each set of parameters has a name already, without "# GetParam() = …" behind it
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${seconds} LABELS "unit;quick")
+    PROPERTIES TIMEOUT ${seconds} LABELS unit)
   add_dependencies(lockstep_quick_tests ${name})
 endfunction()
 
