@@ -7,7 +7,6 @@
 # library: lockstep_brief is ON in folders whose tests belong to it.
 include(GoogleTest)
 
-#
 # `tests/run --quick` does so with the labels quick and unit, for a developer's many runs: the unit tests, what runs on 1
 # and 3 ranks, and those of the launcher's tests that say QUICK.
 add_custom_target(lockstep_quick_tests)
