@@ -19,6 +19,8 @@ void predict_command(const std::vector<std::string>& arguments);
 void compare_command(const std::vector<std::string>& arguments);
 /// The first argument says what to measure.
 void bench_command(const std::vector<std::string>& arguments);
+/// Throws UsageError on every rank if it finds an error.
+void doctor_command(const std::vector<std::string>& arguments);
 
 /// What this program is made of, in lines: its version, MPI, compiler, instruction sets. Not collective.
 std::string version_text();

@@ -3,6 +3,7 @@
 #include "console.hpp"
 #include "failure.hpp"
 #include "lone_rank.hpp"
+#include "mpi_library.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
@@ -31,6 +32,7 @@ constexpr const char* usage =
     "  mpirun -n RANKS lockstep predict [options]     write what a trained network predicts\n"
     "  mpirun -n RANKS lockstep compare [options]     synchronized against local batch norm, as a report\n"
     "  mpirun -n RANKS lockstep bench WHAT [options]  measure kernels, allreduce, step, infer or scaling\n"
+    "  mpirun -n RANKS lockstep doctor [options]      what is right and wrong here, before a run begins\n"
     "\n"
     "Each command prints its options with --help; lockstep --version says what it is made of. A first run, "
     "on "
@@ -73,6 +75,7 @@ void run(const std::vector<std::string>& words) {
     const bool help = asks_for_help(arguments);
     const lockstep::Communicator world(MPI_COMM_WORLD);
     lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
+    if (command == "doctor") return doctor_command(arguments);  // which is to say what does not agree
     if (!help) settle_instruction_set(world);
     if (command == "train") return train_command(arguments);
     if (command == "evaluate") return evaluate_command(arguments);
@@ -81,20 +84,9 @@ void run(const std::vector<std::string>& words) {
     if (command == "bench") return bench_command(arguments);
     if (command == "help" || command == "--help") return print_once(usage);
     if (command == "version" || command == "--version") return print_once(version_text());
-    throw lockstep::UsageError(
-        "'" + command +
-        "' is no command; there are train, evaluate, predict, compare and bench (see lockstep --help)");
-}
-
-/// "Open MPI v4.1.4", without what else the library says of itself.
-std::string mpi_library() {
-    std::string text(MPI_MAX_LIBRARY_VERSION_STRING, '\0');
-    int length = 0;
-    MPI_Get_library_version(text.data(), &length);
-    text.resize(static_cast<std::size_t>(length));
-    text.resize(std::min(text.find_first_of(",\n"), text.size()));
-    std::ranges::replace(text, '\t', ' ');
-    return text;
+    throw lockstep::UsageError("'" + command +
+                               "' is no command; there are train, evaluate, predict, compare, bench and "
+                               "doctor (see lockstep --help)");
 }
 
 /// Runs that were meant as one would each go their own way, and share a folder. Help and version tell what to
@@ -102,8 +94,12 @@ std::string mpi_library() {
 void check_alone(const std::vector<std::string>& words) {
     int size = 0;
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    const auto alone = find_lone_rank(initial_environment(), size, mpi_library());
+    const Environment environment = initial_environment();
+    const auto alone = find_lone_rank(environment, size, mpi_library());
     if (!alone) return;
+    // The doctor makes it a finding, once for all of them.
+    const auto rank = announced_rank(environment);
+    if (words.front() == "doctor" && (!rank || rank->value == 0)) return;
     if (alone->certain && !only_informs(words)) throw lockstep::UsageError(alone->text);
     std::fprintf(stderr, "lockstep: warning: %s\n", alone->text.c_str());
 }

@@ -52,6 +52,24 @@ std::string suggestion(const std::vector<Option>& options, std::string_view unkn
     return nearest.empty() ? "" : ": did you mean " + nearest + "?";
 }
 
+/// Boost's own words. It puts names and values into a pattern with %value% and the like, again and again for as long as
+/// it finds one: if one is in `given`, what was to be read, it would never end.
+std::string words_of(const po::error& error, std::string_view given) {
+    for (std::size_t at = given.find('%'); at != std::string_view::npos; at = given.find('%', at + 1)) {
+        const std::size_t end = given.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+        if (end != std::string_view::npos && end > at + 1 && given[end] == '%')
+            return "an option is unknown or its value makes no sense; look at what stands before or after '" +
+                   std::string(given.substr(at, end + 1 - at)) + "'";
+    }
+    return error.what();
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += word + " ";
+    return text;
+}
+
 po::options_description described(const std::vector<Option>& options) {
     po::options_description all;
     for (const Option& option : options) all.add(option.description);
@@ -136,9 +154,9 @@ void OptionTable::read_words(const std::vector<std::string>& words) {
         store(parsed);
     } catch (const po::unknown_option& error) {
         const std::string hint = suggestion(options_, error.get_option_name());
-        throw UsageError(error.what() + (hint.empty() ? "; see --help" : hint));
+        throw UsageError(words_of(error, joined(words)) + (hint.empty() ? "; see --help" : hint));
     } catch (const po::error& error) {
-        throw UsageError(std::string(error.what()) + "; see --help");
+        throw UsageError(words_of(error, joined(words)) + "; see --help");
     }
 }
 
@@ -147,12 +165,15 @@ void OptionTable::read_file(const std::filesystem::path& path) {
     if (!file || std::filesystem::is_directory(path))
         throw FileError(path.string() + ": the configuration file cannot be read");
     const auto refuse = [&](const std::string& why) { throw UsageError(path.string() + ": " + why); };
+    std::ostringstream content;
+    content << file.rdbuf();
     try {
-        store(po::parse_config_file(file, described(options_)));
+        std::istringstream text(content.str());
+        store(po::parse_config_file(text, described(options_)));
     } catch (const po::unknown_option& error) {
-        refuse(error.what() + suggestion(options_, error.get_option_name()));
+        refuse(words_of(error, content.str()) + suggestion(options_, error.get_option_name()));
     } catch (const po::error& error) {
-        refuse(error.what());
+        refuse(words_of(error, content.str()));
     } catch (const UsageError& error) {
         refuse(error.what());
     }

@@ -4,6 +4,7 @@
 #include "console.hpp"
 #include "initial_weights.hpp"
 #include "options.hpp"
+#include "rank_facts.hpp"
 #include "run_folder.hpp"
 #include "stop_signals.hpp"
 
@@ -176,6 +177,7 @@ class Run {
                       std::to_string(global_batch) + "; " + std::to_string(data_.train->size()) +
                       " training " +
                       (data_.test ? "and " + std::to_string(data_.test->size()) + " test " : "") + "samples");
+        console_.line("  " + hosts_and_ranks(communicator_) + "; gradients " + way_of_gradients());
         for (const std::string& note : notes_) console_.line("  " + note);
         if (from_checkpoint_ && trainer_.epoch() == epochs())
             console_.line("  complete after epoch " + std::to_string(trainer_.epoch()) +
@@ -184,6 +186,12 @@ class Run {
             console_.line("  resumed after " + position_text());
         else if (options_.resume)
             console_.line("  there is no checkpoint yet: begins from the beginning");
+    }
+
+    std::string way_of_gradients() const {
+        if (communicator_.size() == 1) return "stay in this rank";
+        return trainer_.gradients_share_memory() ? "are added in memory that the ranks share"
+                                                 : "travel in messages";
     }
 
     void train_epoch() {

@@ -1,24 +1,14 @@
 #include "command.hpp"
+#include "mpi_library.hpp"
 
 #include <lockstep/simd/instruction_set.hpp>
 
 #include <mpi.h>
 
-#include <algorithm>
-#include <cstdio>
 #include <string>
 
 namespace lockstep::launch {
 namespace {
-
-/// What MPI says about itself; some libraries take several lines for it, of which the first says which one it is.
-std::string mpi_library() {
-    char text[MPI_MAX_LIBRARY_VERSION_STRING];
-    int length = 0;
-    MPI_Get_library_version(text, &length);
-    const std::string all(text, static_cast<std::size_t>(length));
-    return all.substr(0, std::min(all.find('\n'), all.find('\0')));
-}
 
 std::string mpi_standard() {
     int version = 0, subversion = 0;

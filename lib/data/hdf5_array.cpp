@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <vector>
 
 namespace lockstep {
 namespace {
@@ -64,30 +66,52 @@ std::optional<Index> place_of(hid_t dataset, hid_t creation) {
     return static_cast<Index>(place);
 }
 
+/// 0 if a factor is below one, and the largest Index if it is beyond that.
+Index product_of(Index first, std::span<const Index> factors) {
+    Index product = first;
+    for (const Index factor : factors) {
+        if (factor < 1) return 0;
+        if (product > std::numeric_limits<Index>::max() / factor) return std::numeric_limits<Index>::max();
+        product *= factor;
+    }
+    return product;
+}
+
+/// Memory is set aside for whole rows and chunks before anything is read: a damaged file must not claim more than it
+/// can hold.
+void check_can_hold(const WatchedFile& file, const std::string& dataset, const char* what, Index bytes) {
+    constexpr Index best_packing = 1032;              // of deflate
+    constexpr Index never_written = Index{16} << 20;  // takes no room in the file
+    const Index most = product_of(best_packing, std::vector<Index>{static_cast<Index>(file.size())});
+    if (bytes <= never_written || bytes <= most) return;
+    file.fail(dataset + ": " + what + " of it would take " + std::to_string(bytes) +
+              " bytes, which a file of " + std::to_string(file.size()) + " cannot hold; it is damaged");
+}
+
+std::vector<Index> chunk_extents(hid_t creation, std::size_t dimensions) {
+    std::vector<hsize_t> chunk(dimensions);
+    H5Pget_chunk(creation, static_cast<int>(chunk.size()), chunk.data());
+    return {chunk.begin(), chunk.end()};
+}
+
 /// The data set opened again, with a cache for decompressed chunks. Rows are read in random order, and every row
 /// needs its chunk whole: a cache that holds the data set spares decompressing it once a row. So 64 MB if the
 /// data set is large, and at least the chunks of one row.
 Hdf5Handle with_chunk_cache(Hdf5Handle found, const WatchedFile& file, hid_t opened,
-                            const std::string& dataset, hid_t creation, const std::vector<Index>& extents,
-                            Index element_size) {
+                            const std::string& dataset, const std::vector<Index>& chunk,
+                            const std::vector<Index>& extents, Index element_size) {
     constexpr Index most_bytes = Index{64} << 20;
     constexpr Index most_slots = 1'000'003;
-    std::vector<hsize_t> chunk(extents.size());
-    H5Pget_chunk(creation, static_cast<int>(chunk.size()), chunk.data());
-    Index chunk_bytes = element_size, row_chunks = 1, all_chunks = 1;
-    for (std::size_t i = 0; i < chunk.size(); ++i) {
-        const auto extent = static_cast<Index>(chunk[i]);
-        const Index chunks = (extents[i] + extent - 1) / extent;
-        chunk_bytes *= extent;
-        all_chunks *= chunks;
-        if (i > 0) row_chunks *= chunks;
-    }
+    std::vector<Index> chunks;
+    for (std::size_t i = 0; i < chunk.size(); ++i) chunks.push_back((extents[i] - 1) / chunk[i] + 1);
+    const Index chunk_bytes = product_of(element_size, chunk), all_chunks = product_of(1, chunks);
+    const Index row_chunks = product_of(1, std::span(chunks).subspan(1));
     const Index held = std::max(row_chunks, std::min(all_chunks, most_bytes / chunk_bytes));
-    const Index slots = std::min(most_slots, 10 * held + 1);
+    const Index slots = 10 * std::min(most_slots / 10, held) + 1;
     const Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
     // 0: the chunk that was not used for longest goes first, whether it was read in full or not.
     H5Pset_chunk_cache(access.get(), static_cast<std::size_t>(slots),
-                       static_cast<std::size_t>(held * chunk_bytes), 0);
+                       static_cast<std::size_t>(product_of(held, std::vector<Index>{chunk_bytes})), 0);
     found.close();  // a data set that is open keeps its cache as it is
     found = {H5Dopen2(opened, dataset.c_str(), access.get()), H5Dclose};
     if (!found) file.fail(dataset + " cannot be opened (" + Hdf5Call::reason() + ")");
@@ -184,9 +208,16 @@ std::unique_ptr<Array> open_hdf5(const std::filesystem::path& path, const std::s
             ArrayLayout{
                 .element = element, .extents = extents, .big_endian = big_endian, .data_offset = *place});
     }
-    if (H5Pget_layout(creation.get()) == H5D_CHUNKED && !extents.empty())
-        found = with_chunk_cache(std::move(found), file, opened.get(), dataset, creation.get(), extents,
-                                 size_of(element));
+    const Index row_bytes = extents.empty() ? 0 : product_of(size_of(element), std::span(extents).subspan(1));
+    check_can_hold(file, dataset, "a row", row_bytes);
+    const bool has_values = !extents.empty() && std::ranges::min(extents) > 0;
+    if (H5Pget_layout(creation.get()) == H5D_CHUNKED && has_values) {
+        const std::vector<Index> chunk = chunk_extents(creation.get(), extents.size());
+        if (std::ranges::min(chunk) < 1) file.fail(dataset + ": a chunk of it is empty; it is damaged");
+        check_can_hold(file, dataset, "a chunk", product_of(size_of(element), chunk));
+        found =
+            with_chunk_cache(std::move(found), file, opened.get(), dataset, chunk, extents, size_of(element));
+    }
     return std::make_unique<Hdf5Array>(name, path, element, extents, std::move(opened), std::move(found));
 }
 

@@ -4,6 +4,7 @@
 #include <lockstep/nn/sequence.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -134,6 +135,12 @@ void Sequence<Scalar>::forward(const StepContext& context, Inputs x, Outputs z) 
 
 namespace {
 
+template <class Scalar>
+bool is_finite(const Tensor<const Scalar>& tensor) {
+    return std::all_of(tensor.data, tensor.data + tensor.size(),
+                       [](Scalar value) { return std::isfinite(value); });
+}
+
 /// A layer of a user's own may forget it; what its replicas have computed would then not be summed.
 template <class Scalar>
 void check_pushed(const Layer<Scalar>& layer, std::size_t i, Index pushed, int replicas) {
@@ -147,6 +154,18 @@ void check_pushed(const Layer<Scalar>& layer, std::size_t i, Index pushed, int r
 }
 
 }  // namespace
+
+template <class Scalar>
+LayerRange Sequence<Scalar>::first_not_finite(Inputs z) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        if (std::ranges::all_of(i + 1 == layers_.size() ? z : Inputs(const_outputs_[i]), is_finite<Scalar>))
+            continue;
+        std::size_t end = i + 1;
+        while (end < layers_.size() && overwrites_input(end)) ++end;
+        return {i, end};
+    }
+    return {layers_.size(), layers_.size()};
+}
 
 template <class Scalar>
 void Sequence<Scalar>::backward(const BackwardPass& pass) {

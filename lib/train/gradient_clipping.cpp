@@ -39,7 +39,8 @@ double global_norm(std::span<const Scalar> gradients) {
 
 template <class Scalar>
 std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients, Index begin) {
-    const double factor = largest_norm_ / (global_norm(gradients) + 1e-6);
+    norm_ = global_norm(gradients);
+    const double factor = largest_norm_ / (norm_ + 1e-6);
     const auto share = gradients.subspan(static_cast<std::size_t>(begin), clipped_.size());
     if (!(factor < 1)) return share;
     const auto scale = static_cast<Scalar>(factor);

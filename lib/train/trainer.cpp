@@ -1,4 +1,5 @@
 #include "agreed_run.hpp"
+#include "not_finite.hpp"
 #include "pass_checks.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -244,8 +245,11 @@ void Trainer<Scalar>::begin_epoch() {
 template <class Scalar>
 void Trainer<Scalar>::end_epoch() {
     expect(Stage::between_steps, "end_epoch");
-    if (!std::ranges::all_of(network_.parameters(), [](Scalar value) { return std::isfinite(value); }))
+    const std::string parameter =
+        last_not_finite(network_.layout(), std::span<const Scalar>(network_.parameters()));
+    if (!parameter.empty())
         throw NumericalError("the parameters are no longer finite after epoch " + std::to_string(epoch_ + 1) +
+                             ": " + parameter +
                              ": lower the learning rate, warm it up, or scale inputs and targets down");
     ++epoch_;
     done_ = {};
@@ -287,6 +291,16 @@ void Trainer<Scalar>::backward() {
 }
 
 template <class Scalar>
+void Trainer<Scalar>::check_gradients(const Scalar* gradients) const {
+    const std::string bad =
+        last_not_finite(network_.layout(), std::span(gradients, network_.parameters().size()));
+    if (bad.empty()) return;  // finite, and of a norm beyond all numbers
+    throw NumericalError("the loss is finite at epoch " + std::to_string(epoch_ + 1) + ", step " +
+                         std::to_string(step_) + ", but the gradient of parameter " + bad +
+                         " is not: scale inputs and targets down, or see what a layer's backward computes");
+}
+
+template <class Scalar>
 StepResult Trainer<Scalar>::update(double learning_rate) {
     expect(Stage::has_gradients, "update");
     const Scalar* const gradients = gradients_->finish();
@@ -297,8 +311,8 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
     if (!std::isfinite(loss))
         throw NumericalError("the loss is no longer finite (" +
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
-                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) +
-                             ": lower the learning rate, warm it up, or scale inputs and targets down");
+                             std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) + ": " +
+                             why_loss_is_not_finite(network_, loss_->text(), optimizer_.step_count() > 0));
     if (!std::isfinite(learning_rate))
         throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
                          shortest_text(learning_rate));
@@ -316,7 +330,10 @@ void Trainer<Scalar>::step_optimizer(std::span<const Scalar> gradients, double l
     const auto begin = static_cast<std::size_t>(share_.begin);
     const auto count = static_cast<std::size_t>(share_.end - share_.begin);
     std::span<const Scalar> mine = gradients.subspan(begin, count);
-    if (clipping_) mine = clipping_->apply(gradients, share_.begin);
+    if (clipping_) {
+        mine = clipping_->apply(gradients, share_.begin);
+        if (!std::isfinite(clipping_->norm())) check_gradients(gradients.data());
+    }
     or_announce(communicator_, [&] {
         optimizer_.step(share_, network_.parameters().subspan(begin, count), mine, learning_rate);
     });

@@ -42,6 +42,13 @@ class Bench(LauncherTest):
             for row in rows:
                 self.assertAlmostEqual(row["ratio"], row["in training"] / row["MPI_Allreduce"], places=6)
 
+    def test_no_part_of_a_step_takes_less_than_no_time(self):
+        rows = self.rows_of(2, "step", "--train-samples", "60", "--test-samples", "10", "--batch-size", "2", "--model",
+                            "linear 10")
+        self.assertEqual(len(rows), 8)
+        for row in rows:
+            self.assertTrue(row["us"] == "not resolved" or row["us"] > 0, row)
+
     def test_what_is_unknown(self):
         self.expect_error(["'inference' is unknown", "infer"], "bench", "inference", ranks=[2])
         self.assertIn("  infer ", self.succeed(1, "bench", "--help").out)

@@ -192,6 +192,14 @@ TEST_F(OptionTableTest, ErrorsNameTheOption) {
     EXPECT_NE(error_of({"extra"}).find("'extra' is not expected"), std::string::npos);
 }
 
+TEST_F(OptionTableTest, WhatLooksLikeAPatternOfAMessageIsNoHang) {
+    for (const char* word : {"--%original_token%=1", "--count=%value%", "%canonical_option%"})
+        EXPECT_NE(error_of({word}).find('%'), std::string::npos) << word;
+    for (const char* text : {"%original_token% = 1\n", "count = %value%\n"})
+        EXPECT_NE(error_of({}, write(text)).find('%'), std::string::npos) << text;
+    EXPECT_EQ(error_of({"--title=100 %value%"}), "");
+}
+
 TEST_F(OptionTableTest, ErrorsOfAFileNameTheFile) {
     for (const char* text :
          {"color = blue\n", "count = x\n", "colour = red\n", "count\n", "[part]\n x = 1\n"}) {

@@ -7,6 +7,10 @@
 # library: lockstep_brief is ON in folders whose tests belong to it.
 include(GoogleTest)
 
+# `tests/run --quick` does so with the labels quick and unit, for a developer's many runs: the unit tests, what runs on 1
+# and 3 ranks, and those of the launcher's tests that say QUICK.
+add_custom_target(lockstep_quick_tests)
+set(lockstep_quick_ranks 1 3)
 add_custom_target(lockstep_brief_tests)
 set(lockstep_brief OFF)
 set(lockstep_brief_ranks 2 3)
@@ -43,6 +47,7 @@ function(lockstep_add_unit_test name)
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT ${seconds} LABELS unit)
+  add_dependencies(lockstep_quick_tests ${name})
 endfunction()
 
 # Tests that run alike on several ranks; one ctest entry for each number of ranks, named EXECUTABLE.ranks_N.
@@ -72,10 +77,14 @@ function(lockstep_add_mpi_test name)
   if(lockstep_brief)
     add_dependencies(lockstep_brief_tests ${name})
   endif()
+  add_dependencies(lockstep_quick_tests ${name})
   foreach(ranks IN LISTS test_RANKS)
     set(labels mpi ranks_${ranks})
     if(lockstep_brief AND ranks IN_LIST lockstep_brief_ranks)
       list(APPEND labels brief)
+    endif()
+    if(ranks IN_LIST lockstep_quick_ranks)
+      list(APPEND labels quick)
     endif()
     add_test(NAME ${name}.ranks_${ranks}
       COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n ${ranks} $<TARGET_FILE:${name}> ${test_ARGUMENTS})

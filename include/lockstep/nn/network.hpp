@@ -60,6 +60,8 @@ class LOCKSTEP_EXPORT Network {
     void backward(const StepContext& context, std::span<const Tensor<const Scalar>> inputs,
                   std::span<const Tensor<const Scalar>> logit_gradients, const GradientsReady& ready = {});
     GradientStore<Scalar>& gradients() { return *gradients_; }
+    /// See Sequence. Of no use before the first forward.
+    LayerRange first_not_finite() const { return layers_->first_not_finite(const_logits_); }
 
     /// Evaluation with the running averages, of any number of samples; writes their logits.
     void infer(const Tensor<const Scalar>& input, const Tensor<Scalar>& logits) const;

@@ -10,6 +10,11 @@
 
 namespace lockstep {
 
+/// Layers [begin, end) of a sequence.
+struct LayerRange {
+    std::size_t begin = 0, end = 0;
+};
+
 /// A layer made of layers. Owns them and the buffers between them; allocates in reserve, not in passes.
 template <class Scalar>
 class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
@@ -24,6 +29,10 @@ class LOCKSTEP_EXPORT Sequence final : public Layer<Scalar> {
 
     std::size_t size() const { return layers_.size(); }
     const Layer<Scalar>& layer(std::size_t i) const { return *layers_[i]; }
+
+    /// The first layers whose output of the last forward, `z` for the last layer, holds a value that is not finite:
+    /// mostly one, but layers that write over their input cannot be told apart. Begins at size() if there is none.
+    LayerRange first_not_finite(Inputs z) const;
 
     std::string kind() const override { return "sequence"; }
     /// Layer i is named `prefix`i. as in torch.nn.Sequential.

@@ -25,9 +25,12 @@ class LOCKSTEP_EXPORT GradientClipping {
     /// Of all gradients, those of the share that begins at `begin`: themselves where the norm of all is small enough,
     /// else an array of this object's that holds them scaled, valid until the next call.
     std::span<const Scalar> apply(std::span<const Scalar> gradients, Index begin = 0);
+    /// Of what apply was given last.
+    double norm() const { return norm_; }
 
   private:
     double largest_norm_;
+    double norm_ = 0;
     AlignedVector<Scalar> clipped_;
 };
 

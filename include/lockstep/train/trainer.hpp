@@ -179,6 +179,8 @@ class LOCKSTEP_EXPORT Trainer {
     void expect_no_step(const char* call);
     void check_state();
     void share_parameters();
+    /// Throws NumericalError naming a parameter whose gradient is not finite, if there is one.
+    void check_gradients(const Scalar* gradients) const;
     void set_up();
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;

@@ -153,6 +153,23 @@ TEST_F(Hdf5, ValuesThatWereNeverWrittenAreTheFillValue) {
     test::expect_values(*open_array(path() + ":/x"), std::vector<float>(6, 0.f));
 }
 
+TEST_F(Hdf5, RowsAndChunksThatNoSuchFileCanHoldAreRefusedBeforeMemoryIsSetAside) {
+    const hid_t file = create();
+    const hsize_t huge = hsize_t{1} << 40;
+    add(file, "/row", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, nullptr, {3, huge},
+        {.name = "chunked", .chunk = {1, 64}});
+    add(file, "/chunk", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, nullptr, {1 << 20, 2},
+        {.name = "chunked", .chunk = {1 << 20, 2}});
+    add(file, "/large", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, nullptr, {1 << 27, 2},
+        {.name = "chunked", .chunk = {1 << 27, 2}});
+    H5Fclose(file);
+    expect_error<FileError>([&] { open_array(path() + ":/row"); },
+                            {"a row of it would take 4398046511104 bytes"});
+    expect_error<FileError>([&] { open_array(path() + ":/large"); },
+                            {"a chunk of it would take 1073741824 bytes"});
+    EXPECT_EQ(message(path() + ":/chunk"), "") << "so much was never written";
+}
+
 TEST_F(Hdf5, FilesWithABlockOfTheUsersOwnAreRead) {
     const std::vector<float> values = test::sample_values<float>(84);
     for (const Layout& layout : layouts) {
