@@ -17,8 +17,10 @@ The environment says what to test, as for tests/launch/launcher.py; besides, LOC
 """
 import os
 import pathlib
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -99,7 +101,7 @@ def reason_to_skip():
     if a_place() is None:
         return "no empty folder for the hosts' files"
     version = subprocess.run([MPIRUN, "--version"], text=True, capture_output=True, check=False).stdout
-    if "(Open MPI) 4" not in version:
+    if not re.search(r"\((Open MPI|OpenRTE)\) 4\.", version):
         return "the hosts' agent is for the mpirun of Open MPI 4"
     attempt = subprocess.run(["unshare", *NAMESPACES, "--fork", "sh", "-c",
                               "ip link add v0 type veth && ip link add b0 type bridge && mount -t tmpfs tmpfs /mnt"],
@@ -268,6 +270,11 @@ class Cluster:
         out, err = process.communicate()
         return Result(process.returncode, out, err, time.monotonic() - begin)
 
+    def end(self, process):
+        """Ends a started mpirun that does not end by itself; what it has started goes with the cluster."""
+        os.killpg(the_child_of(process.pid), signal.SIGKILL)  # the leader of its group is `timeout`
+        process.communicate()
+
     def run(self, ranks, *arguments, **more):
         """The launcher with `arguments`, the same on every rank."""
         begin = time.monotonic()
@@ -290,11 +297,8 @@ class Cluster:
         return int(values[names.index("RetransSegs")])
 
     def cut_off(self, name):
-        """Takes the host's cable out of the switch; not of one of ours."""
+        """Takes the host's cable out of the switch (the kernel's, not ours)."""
         self.head_output("ip", "link", "set", f"to-{name}", "down")
-
-    def join_again(self, name):
-        self.head_output("ip", "link", "set", f"to-{name}", "up")
 
     def ranks(self):
         """(host, process number on this machine) of each rank that runs, by rank."""
