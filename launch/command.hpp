@@ -6,7 +6,13 @@
 
 namespace lockstep::launch {
 
+/// Thrown on every rank by a command that was asked to stop, has saved what it had and said so.
+struct StoppedEarly {};
+/// What the program ends with then: "try again later" (EX_TEMPFAIL of sysexits.h), for scripts that requeue.
+inline constexpr int exit_code_of_stopped = 75;
+
 /// Arguments are those after the command's name.
+/// Throws StoppedEarly after a signal: see stop_signals.hpp.
 void train_command(const std::vector<std::string>& arguments);
 void evaluate_command(const std::vector<std::string>& arguments);
 void predict_command(const std::vector<std::string>& arguments);

@@ -118,6 +118,8 @@ int main(int argc, char** argv) {
         check_alone(words);
         run(words);
         return 0;
+    } catch (const StoppedEarly&) {
+        return exit_code_of_stopped;
     } catch (const std::bad_alloc&) {
         failure.report("out of memory: use fewer replicas on each rank, a smaller batch or a smaller model");
     } catch (const std::exception& error) {

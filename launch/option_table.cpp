@@ -105,12 +105,27 @@ void OptionTable::store(const po::parsed_options& parsed) {
     check_can_be_kept(settings());
 }
 
+/// "--resume", "auto" as "--resume=auto": Boost sees a value that is optional only there.
+std::vector<std::string> OptionTable::joined(const std::vector<std::string>& words) const {
+    std::vector<std::string> result;
+    for (const std::string& word : words) {
+        const bool takes = !result.empty() && std::ranges::any_of(options_, [&](const Option& option) {
+            return option.may_stand_alone && result.back() == "--" + option.name;
+        });
+        if (takes && !word.starts_with('-'))
+            result.back() += "=" + word;
+        else
+            result.push_back(word);
+    }
+    return result;
+}
+
 void OptionTable::read_words(const std::vector<std::string>& words) {
     try {
         using namespace po::command_line_style;
         const po::options_description known = described(options_);
         // Whole names only: an abbreviation that works today may be ambiguous tomorrow.
-        const auto parsed = po::command_line_parser(words)
+        const auto parsed = po::command_line_parser(joined(words))
                                 .options(known)
                                 .style(allow_long | long_allow_adjacent | long_allow_next)
                                 .run();

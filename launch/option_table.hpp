@@ -43,6 +43,7 @@ struct Option {
     std::string group;  ///< title of its part of the help
     OptionRole role = OptionRole::result;
     bool kept_at_default = true;         ///< whether config.cfg has it although it is as by default
+    bool may_stand_alone = false;        ///< its value, if any, is optional
     std::string default_text;            ///< empty: there is none
     std::function<std::string()> write;  ///< the value as text; empty: not given
     boost::shared_ptr<boost::program_options::option_description> description;
@@ -88,6 +89,21 @@ class OptionTable {
     }
     /// Adds --name, which takes no value. It belongs to the call.
     Option& add_switch(const std::string& name, bool& member, const std::string& help);
+    /// The same for one that may have a value, and without one means `alone`.
+    template <class T>
+    Option& add_switch(const std::string& name, T& member, const TextForm<T>& form, const std::string& alone,
+                       const std::string& help) {
+        auto* const value = typed<std::string>()
+                                ->value_name(form.placeholder)
+                                ->implicit_value(alone)
+                                ->notifier([name, &member, read = form.read](const std::string& text) {
+                                    naming(name, [&] { member = read(text); });
+                                });
+        Option& option = insert(name, help, OptionRole::call, value,
+                                [&member, write = form.write] { return write(member); });
+        option.may_stand_alone = true;
+        return option;
+    }
 
     /// Gives some of the options another role.
     void set_role(const std::vector<std::string>& names, OptionRole role);
@@ -132,6 +148,7 @@ class OptionTable {
 
     Option& insert(const std::string& name, const std::string& help, OptionRole role,
                    boost::program_options::value_semantic* value, std::function<std::string()> write);
+    std::vector<std::string> joined(const std::vector<std::string>& words) const;
     void store(const boost::program_options::parsed_options& parsed);
 
     std::string group_;

@@ -1,5 +1,6 @@
 #include "options.hpp"
 
+#include "checkpoints.hpp"
 #include "output_folder.hpp"
 
 #include <lockstep/base/error.hpp>
@@ -37,6 +38,10 @@ TextForm<std::string> arrays_text() {
         return whole;
     };
     return {"X[:Y]", read, std::identity()};
+}
+
+TextForm<ResumeMode> resume_text() {
+    return one_of<ResumeMode>({{"no", ResumeMode::no}, {"yes", ResumeMode::yes}, {"auto", ResumeMode::automatic}});
 }
 
 TextForm<bool> verify_text() {
@@ -138,10 +143,15 @@ void add_run_options(OptionTable& table, RunOptions& run) {
               "read options from a file; the command line overrides it", OptionRole::call);
     table.add("output", run.output, path_as_given(), "run folder (default: a new one in runs/)",
               OptionRole::call);
-    table.add("checkpoint-every", run.checkpoint_every, "in epochs", OptionRole::course);
-    table.add_switch("resume", run.resume,
+    table.add("checkpoint-every", run.checkpoint_every, checkpoint_interval_text(),
+              "how often, in epochs, or as 500steps, 10min, 2h", OptionRole::course);
+    table
+        .add("keep-checkpoints", run.keep_checkpoints, whole_number<Index>(1),
+             "how many: the newest, and those before it, for the case that it gets damaged", OptionRole::course)
+        .kept_at_default = false;
+    table.add_switch("resume", run.resume_mode, resume_text(), "yes",
                      "continue what the output folder holds, on any number of ranks; without a checkpoint, "
-                     "from the beginning");
+                     "from the beginning; auto: begin if it holds nothing yet");
     table.add("reduction", run.trainer.reduction,
               one_of<Reduction>({{"reproducible", Reduction::reproducible}, {"fast", Reduction::fast}}),
               "how gradients are summed: reproducible (the same bits at any number of ranks) or fast "
@@ -192,16 +202,24 @@ void check(const RunOptions& run) {
                          shortest_text(*data.test_split));
     if (data.test_split && !data.test_data.empty())
         throw UsageError("test-split: there are test-data, too; give one of the two");
-    if (run.checkpoint_every < 1) throw UsageError("checkpoint-every must be at least 1 epoch");
+}
+
+bool has_results(const std::filesystem::path& folder) {
+    for (const char* result : {"metrics.jsonl", "combinations"})
+        if (is_there(folder / result)) return true;
+    return !checkpoints_in(folder).empty();
 }
 
 /// The configuration of a run or a study to resume. If it is missing and there are results the command line
 /// gives the settings, and the results say whether they are the right ones.
 void read_run_file(const std::filesystem::path& folder, OptionTable& table) {
     if (is_there(folder / "config.cfg")) return table.read_file(folder / "config.cfg");
-    for (const char* result : {"checkpoint.safetensors", "metrics.jsonl", "combinations"})
-        if (is_there(folder / result)) return;
-    throw UsageError(folder.string() + ": " + no_run_to_resume);
+    if (!has_results(folder)) throw UsageError(folder.string() + ": " + no_run_to_resume);
+}
+
+bool resumes(const RunOptions& run) {
+    if (run.resume_mode != ResumeMode::automatic) return run.resume_mode == ResumeMode::yes;
+    return is_there(run.output / "config.cfg") || has_results(run.output);
 }
 
 }  // namespace
@@ -218,9 +236,11 @@ void add_options(OptionTable& table, RunOptions& run) {
 
 void read_arguments(const std::vector<std::string>& arguments, OptionTable& table, RunOptions& run) {
     table.read_words(arguments);
+    if (run.resume_mode != ResumeMode::no && !table.given("output"))
+        throw UsageError("resume: which run? give its folder with --output");
+    run.resume = resumes(run);
     // A continued run is what its folder says that it was.
     if (run.resume) {
-        if (!table.given("output")) throw UsageError("resume: which run? give its folder with --output");
         read_run_file(run.output, table);
     } else if (table.given("config")) {
         table.read_file(run.config);

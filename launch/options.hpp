@@ -1,6 +1,7 @@
 /// The options of `train`, which all commands build on: what they are, and how a command line is read.
 #pragma once
 
+#include "checkpoint_interval.hpp"
 #include "option_table.hpp"
 
 #include <lockstep/base/settings.hpp>
@@ -12,6 +13,13 @@
 #include <vector>
 
 namespace lockstep::launch {
+
+/// Whether to continue what is in the output folder.
+enum class ResumeMode {
+    no,
+    yes,
+    automatic,  ///< if there is something
+};
 
 /// What `train` is asked to do. As constructed, everything is as by default.
 struct RunOptions {
@@ -26,8 +34,10 @@ struct RunOptions {
     double label_smoothing = 0;
     std::filesystem::path config;
     std::filesystem::path output;
-    Index checkpoint_every = 1;
-    bool resume = false;
+    CheckpointInterval checkpoint_every;
+    Index keep_checkpoints = 2;
+    ResumeMode resume_mode = ResumeMode::no;
+    bool resume = false;  ///< whether there is something to resume, where that decides
     double timeout_seconds = 300;
     bool help = false;
 };

@@ -3,50 +3,20 @@
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <system_error>
-#include <thread>
 
 namespace lockstep::launch {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds patience(3);
-constexpr std::chrono::milliseconds poll_interval(50);
-
 [[noreturn]] void fail_to_make(const fs::path& path, const std::error_code& error) {
     throw FileError(path.string() + ": the output folder cannot be made: " + error.message());
 }
 
 }  // namespace
-
-FolderLock::FolderLock(const fs::path& folder) {
-    descriptor_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor_ < 0) return;  // a folder that cannot be listed: writing into it will say why
-    // A run that was killed may still be on its way out when it is resumed.
-    const auto end = std::chrono::steady_clock::now() + patience;
-    while (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-        if (std::chrono::steady_clock::now() > end) {
-            ::close(descriptor_);
-            throw UsageError(folder.string() +
-                             ": another process is at work in this folder: wait until it has ended, or name "
-                             "another folder");
-        }
-        std::this_thread::sleep_for(poll_interval);
-    }
-}
-
-FolderLock::~FolderLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-}
 
 bool is_there(const fs::path& path) {
     std::error_code error;

@@ -1,25 +1,10 @@
-/// What the folders of runs and of studies have in common: who works in them, and what is there.
+/// What the folders of runs and of studies have in common: how they are made, and what is there.
 #pragma once
 
 #include <filesystem>
 #include <string>
 
 namespace lockstep::launch {
-
-/// Keeps other processes out of a folder that must exist, until it goes or its process ends, however that
-/// ends. It works among the processes of one host, and between hosts only if their shared file system says
-/// so.
-class FolderLock {
-  public:
-    /// Waits a moment for a process that is about to end. Throws UsageError if one remains.
-    explicit FolderLock(const std::filesystem::path& folder);
-    ~FolderLock();
-    FolderLock(const FolderLock&) = delete;
-    FolderLock& operator=(const FolderLock&) = delete;
-
-  private:
-    int descriptor_ = -1;
-};
 
 /// Throws FileError if that cannot be known, as in a folder that may not be entered.
 bool is_there(const std::filesystem::path& path);

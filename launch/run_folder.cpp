@@ -1,5 +1,8 @@
 #include "run_folder.hpp"
 
+#include "checkpoints.hpp"
+#include "output_folder.hpp"
+
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 
@@ -35,7 +38,7 @@ fs::path metrics_path(const fs::path& folder) {
 
 State state_of(const fs::path& folder) {
     if (is_there(folder / "combinations")) return State::study;
-    if (is_there(checkpoint_path(folder))) return State::checkpointed;
+    if (!checkpoints_in(folder).empty()) return State::checkpointed;
     const fs::path metrics = metrics_path(folder);
     if (is_there(config_path(folder))) return is_there(metrics) ? State::begun : State::configured;
     return is_there(metrics) ? State::only_metrics : State::nothing;
@@ -80,7 +83,7 @@ void claim(const fs::path& folder) {
                     ": cannot be made: " + std::generic_category().message(errno));
 }
 
-/// Whether the file has lines of epochs after the last complete one.
+/// Whether the file has lines of steps after the last complete epoch.
 bool goes_beyond(const fs::path& metrics, Index complete_epochs) {
     const Metrics lines = read_metrics(metrics);
     return std::ranges::any_of(lines.steps, [&](const auto& one) { return one.epoch > complete_epochs; });
@@ -93,10 +96,6 @@ std::string fresh_name(const RunOptions& options) {
 }
 
 }  // namespace
-
-fs::path checkpoint_path(const fs::path& folder) {
-    return folder / "checkpoint.safetensors";
-}
 
 bool resumes_from_checkpoint(const fs::path& folder) {
     const State state = state_of(folder);
@@ -112,18 +111,22 @@ RunFolder::RunFolder(const RunOptions& options) : options_(options), path_(optio
     if (!options_.resume) check_is_new(path_);
 }
 
-void RunFolder::begin(Index complete_epochs) {
+std::string RunFolder::begin(const fs::path& checkpoint, const TrainingPosition& position) {
     if (path_.empty())
         path_ = make_fresh_folder(fresh_name(options_));
     else if (!options_.resume)
         make_folder(path_);
     if (!lock_) lock_.emplace(path_);
     const std::string config = configuration_text(resolved_settings(options_));
-    if (complete_epochs > 0)
-        go_on(config, complete_epochs);
-    else
+    if (checkpoint.empty())
         begin_anew(config);
+    else
+        go_on(config, position);
+    if (!checkpoint.empty()) put_damaged_aside(path_, checkpoint);
+    std::error_code error;
+    fs::remove(next_checkpoint_path(path_), error);  // of a run that was killed just then
     remove_dead_partials(path_);
+    return metrics_ ? metrics_->dropped() : "";
 }
 
 void RunFolder::begin_anew(const std::string& config) {
@@ -134,14 +137,21 @@ void RunFolder::begin_anew(const std::string& config) {
     metrics_.emplace(MetricsWriter::start(metrics_path(path_)));
 }
 
-void RunFolder::go_on(const std::string& config, Index complete_epochs) {
+void RunFolder::go_on(const std::string& config, const TrainingPosition& position) {
     const fs::path metrics = metrics_path(path_);
-    const bool complete = complete_epochs == options_.trainer.schedule.epochs;
+    const bool complete = position.epoch == options_.trainer.schedule.epochs;
     // A complete run is looked at, not written, so that its folder may be read-only. First what may be
     // refused for what it holds, then what is only written.
-    if (!complete || !is_there(metrics) || goes_beyond(metrics, complete_epochs))
-        metrics_.emplace(MetricsWriter::resume(metrics, complete_epochs));
+    if (!complete || !is_there(metrics) || goes_beyond(metrics, position.epoch))
+        metrics_.emplace(MetricsWriter::resume(metrics, position.epoch, position.step));
     write_if_changed(config_path(path_), config);
+}
+
+void RunFolder::add_checkpoint(const std::function<void(const fs::path&)>& write) {
+    // First what it goes with: a run that is continued must find the lines of all steps that the checkpoint has.
+    metrics_->sync();
+    write(next_checkpoint_path(path_));
+    adopt_next_checkpoint(path_, options_.keep_checkpoints);
 }
 
 }  // namespace lockstep::launch

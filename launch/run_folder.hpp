@@ -2,7 +2,7 @@
 ///
 ///     DIR/config.cfg               every setting as it was resolved
 ///     DIR/metrics.jsonl            see metrics.hpp
-///     DIR/checkpoint.safetensors   after the first epochs: what the run is continued from
+///     DIR/checkpoint.safetensors   after the first epochs: what the run is continued from; see checkpoints.hpp
 ///     DIR/model.safetensors        at the end
 ///
 ///     the folder holds                   a new run           --resume
@@ -14,24 +14,24 @@
 ///     metrics.jsonl alone                refused: remove it  refused: remove it
 ///     a study                            refused             refused
 ///
-/// Whatever is refused leaves the folder as it is.
+/// Whatever is refused leaves the folder as it is, but for the lock of a process that has gone.
 #pragma once
 
+#include "folder_lock.hpp"
 #include "options.hpp"
-#include "output_folder.hpp"
 
 #include <lockstep/train/metrics.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <string>
 
 namespace lockstep::launch {
 
 /// Whether --resume goes on from a checkpoint; otherwise it begins from the beginning. Throws UsageError if
 /// there is no run to resume. Every rank asks for itself.
 bool resumes_from_checkpoint(const std::filesystem::path& folder);
-/// The checkpoint in a run folder.
-std::filesystem::path checkpoint_path(const std::filesystem::path& folder);
 
 class RunFolder {
   public:
@@ -40,19 +40,21 @@ class RunFolder {
     explicit RunFolder(const RunOptions& options);
 
     /// Makes the folder if it is new, clears away what killed processes left, and brings config.cfg and
-    /// metrics.jsonl to where a run after so many complete epochs begins. A file that is as it should be is
-    /// not touched. Throws UsageError if another run was faster, FileError if a file cannot be written.
-    void begin(Index complete_epochs);
+    /// metrics.jsonl to where a run goes on from `checkpoint`, of this position, or begins if there is none. A file
+    /// that is as it should be is not touched. Throws UsageError if another run was faster, FileError if a file
+    /// cannot be written. Returns what was dropped, in words; empty if nothing.
+    std::string begin(const std::filesystem::path& checkpoint, const TrainingPosition& position);
 
     const std::filesystem::path& path() const { return path_; }
-    std::filesystem::path checkpoint() const { return checkpoint_path(path_); }
+    /// Calls `write` with the path of a new checkpoint, which becomes the newest when it is complete.
+    void add_checkpoint(const std::function<void(const std::filesystem::path&)>& write);
     std::filesystem::path model() const { return path_ / "model.safetensors"; }
     /// From begin() on, if there is an epoch to come.
     MetricsWriter& metrics() { return *metrics_; }
 
   private:
     void begin_anew(const std::string& config);
-    void go_on(const std::string& config, Index complete_epochs);
+    void go_on(const std::string& config, const TrainingPosition& position);
 
     const RunOptions& options_;
     std::filesystem::path path_;  ///< empty until begin() if a fresh one is to be made

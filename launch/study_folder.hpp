@@ -1,6 +1,7 @@
 /// The files of a study, in the hands of rank 0: one record for each finished combination, and the results.
 #pragma once
 
+#include "folder_lock.hpp"
 #include "output_folder.hpp"
 #include "study_options.hpp"
 

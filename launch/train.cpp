@@ -1,13 +1,16 @@
 /// `lockstep train`: from options to a run folder.
+#include "checkpoints.hpp"
 #include "command.hpp"
 #include "console.hpp"
 #include "initial_weights.hpp"
 #include "options.hpp"
 #include "run_folder.hpp"
+#include "stop_signals.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/simd/instruction_set.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/metrics.hpp>
@@ -17,7 +20,9 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -42,9 +47,10 @@ class Run {
           beside_(settings_beside(options, test_data)),
           from_checkpoint_(options.resume && resumes_from_checkpoint(options.output)),
           folder_(open_folder()),
+          checkpoint_(find_checkpoint()),
           trainer_(options.trainer, *data.train, communicator) {
         if (from_checkpoint_)
-            load_checkpoint(trainer_, checkpoint_path(options_.output), beside_);
+            load(checkpoint_);
         else if (!options_.init_from.empty())
             load_weights_to_start_from();
         if (trainer_.epoch() > epochs())
@@ -54,7 +60,8 @@ class Run {
         check_agreement(communicator_, "where to begin",
                         {{"weights", to_hex16(fingerprint(trainer_.network()))},
                          {"epoch", std::to_string(trainer_.epoch())}});
-        if (folder_) folder_->begin(trainer_.epoch());
+        if (folder_) begin_folder();
+        saved_steps_ = from_checkpoint_ ? steps_done() : -1;
     }
 
     void train() {
@@ -62,7 +69,8 @@ class Run {
         if (trainer_.epoch() < epochs()) console_.epochs_begin(trainer_.task(), data_.test != nullptr);
         while (trainer_.epoch() < epochs()) {
             train_epoch();
-            if (trainer_.epoch() % options_.checkpoint_every == 0 || trainer_.epoch() == epochs()) save();
+            if (trainer_.epoch() == epochs() || checkpoint_is_due()) save();
+            if (stop_signal_ != 0 && trainer_.epoch() < epochs()) stop();
         }
         if (folder_ && !model_is_complete())
             save_model(trainer_.network(), signature_of(trainer_), folder_->model());
@@ -75,6 +83,43 @@ class Run {
 
   private:
     Index epochs() const { return options_.trainer.schedule.epochs; }
+
+    /// Of the whole run.
+    Index steps_done() const {
+        const TrainingPosition position = trainer_.position();
+        return position.epoch * trainer_.steps_per_epoch() + position.step;
+    }
+
+    /// "epoch 3", or within the next one "epoch 3, step 17 of 20".
+    std::string position_text() const {
+        const TrainingPosition position = trainer_.position();
+        const std::string text = "epoch " + std::to_string(position.epoch);
+        if (position.step == 0) return text;
+        return text + ", step " + std::to_string(position.step) + " of " + std::to_string(trainer_.steps_per_epoch());
+    }
+
+    /// Rank 0 looks for all: ranks that look at a file by themselves may not see the same. Empty if there is none.
+    std::filesystem::path find_checkpoint() {
+        if (!from_checkpoint_) return {};
+        CheckpointChoice choice;
+        if (folder_) choice = choose_checkpoint(options_.output);
+        if (!choice.note.empty()) notes_.push_back(choice.note);
+        const std::string name = choice.path.filename().string();
+        return options_.output / communicator_.all_gather(name, "sharing which checkpoint is sound").front();
+    }
+
+    void load(const std::filesystem::path& checkpoint) {
+        const CheckpointOrigin origin = load_checkpoint(trainer_, checkpoint, beside_);
+        const std::string here(to_string(product_instruction_set()));
+        if (origin.instruction_set.empty() || origin.instruction_set == here) return;
+        notes_.push_back("the checkpoint was computed with " + origin.instruction_set + ", and this goes on with " +
+                         here + ": the bits will not be those of a run that was not interrupted");
+    }
+
+    void begin_folder() {
+        const std::string dropped = folder_->begin(checkpoint_, trainer_.position());
+        if (!dropped.empty()) notes_.push_back("metrics.jsonl: dropped " + dropped);
+    }
 
     std::optional<RunFolder> open_folder() const {
         if (communicator_.rank() != 0) return std::nullopt;
@@ -119,7 +164,7 @@ class Run {
             console_.line("  complete after epoch " + std::to_string(trainer_.epoch()) +
                           ": nothing is left to do");
         else if (from_checkpoint_)
-            console_.line("  resumed after epoch " + std::to_string(trainer_.epoch()));
+            console_.line("  resumed after " + position_text());
         else if (options_.resume)
             console_.line("  there is no checkpoint yet: begins from the beginning");
     }
@@ -127,10 +172,9 @@ class Run {
     void train_epoch() {
         const Index number = trainer_.epoch() + 1;
         const double waited_before = communicator_.seconds_waited();
-        const EpochResult result = trainer_.run_epoch([&](const StepResult& step) {
-            if (folder_) folder_->metrics().write(StepMetrics{number, step.step, step.loss});
-            console_.progress(number, epochs(), step.step, trainer_.steps_per_epoch(), step.loss);
-        });
+        const EpochResult result =
+            trainer_.run_epoch([&](const StepResult& step) { after_step(number, step); });
+        if (!result.complete) return;
         const double waited = communicator_.seconds_waited() - waited_before;
         trainer_.recompute_running_averages();
         EpochMetrics metrics{.task = trainer_.task(),
@@ -138,7 +182,7 @@ class Run {
                              .train_loss = result.loss,
                              .train_score = result.score,
                              .seconds = result.seconds,
-                             .samples_per_second = static_cast<double>(data_.train->size()) / result.seconds,
+                             .samples_per_second = static_cast<double>(result.samples) / result.seconds,
                              .communication_seconds = waited};
         if (data_.test) test(metrics);
         if (folder_) folder_->metrics().write(metrics);
@@ -158,10 +202,45 @@ class Run {
         metrics.test_r2 = result.all.r2;
     }
 
-    void save() {
-        if (folder_) save_checkpoint(trainer_, folder_->checkpoint(), beside_);
+    void after_step(Index epoch, const StepResult& step) {
+        if (folder_) folder_->metrics().write(StepMetrics{epoch, step.step, step.loss});
+        console_.progress(epoch, epochs(), step.step, trainer_.steps_per_epoch(), step.loss);
+        // Ranks get a signal at different steps, or one of them alone: the next step tells all.
+        if (signals_.received() != 0) trainer_.request(signals_.received());
+        stop_signal_ = std::max(stop_signal_, step.request);
+        if (stop_signal_ != 0) return trainer_.stop_epoch();
+        // What an epoch ends with belongs to its last step.
+        if (step.step + 1 < trainer_.steps_per_epoch() && checkpoint_is_due()) save();
     }
 
+    /// On rank 0, which writes it.
+    bool checkpoint_is_due() const {
+        return folder_ && is_due(options_.checkpoint_every,
+                                 {.epoch = trainer_.epoch(),
+                                  .step = steps_done(),
+                                  .epoch_ended = !trainer_.in_epoch(),
+                                  .since_last = std::chrono::steady_clock::now() - saved_at_});
+    }
+
+    void save() {
+        if (!folder_ || steps_done() == saved_steps_) return;
+        folder_->add_checkpoint(
+            [&](const std::filesystem::path& path) { save_checkpoint(trainer_, path, beside_); });
+        saved_steps_ = steps_done();
+        saved_at_ = std::chrono::steady_clock::now();
+    }
+
+    [[noreturn]] void stop() {
+        save();
+        // Also so that no rank has left where rank 0 fails to write.
+        check_agreement(communicator_, "where to stop", {{"step", std::to_string(steps_done())}});
+        if (folder_)
+            console_.line("\nstopped by " + signal_name(stop_signal_) + " after " + position_text() +
+                          ": go on with lockstep train --resume --output " + folder_->path().string());
+        throw StoppedEarly();
+    }
+
+    StopSignals signals_;
     const RunOptions& options_;
     const DatasetPair& data_;
     Communicator communicator_;
@@ -169,8 +248,12 @@ class Run {
     Settings beside_;
     bool from_checkpoint_;
     std::optional<RunFolder> folder_;  // on rank 0; before the trainer, so that nobody else writes meanwhile
+    std::vector<std::string> notes_;   // what there is to say about the initial weights, or the checkpoint
+    std::filesystem::path checkpoint_;  // that the run goes on from
     Trainer<float> trainer_;
-    std::vector<std::string> notes_;  // what there is to say about the initial weights
+    Index saved_steps_ = -1;  // of the last checkpoint
+    std::chrono::steady_clock::time_point saved_at_ = std::chrono::steady_clock::now();
+    int stop_signal_ = 0;  // that all ranks have agreed on
 };
 
 }  // namespace
@@ -185,6 +268,7 @@ void train_command(const std::vector<std::string>& arguments) {
     const DatasetPair data = load_dataset(options.data);
     if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");
     auto common = common_settings(options);
+    common.emplace_back("resume", options.resume ? "yes" : "no");
     common.emplace_back("test data", data.test ? outline(*data.test) : "none");
     check_agreement(communicator, "the run", common);
     const std::string test_data =

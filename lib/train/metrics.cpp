@@ -3,6 +3,7 @@
 #include <lockstep/train/metrics.hpp>
 
 #include <nlohmann/json.hpp>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -106,7 +107,11 @@ struct ParsedLine {
     std::optional<StepMetrics> step;
     std::optional<EpochMetrics> epoch;
 
-    Index epoch_number() const { return step ? step->epoch : epoch->epoch; }
+    /// Whether it is of the first `epochs` epochs, or of the first `steps` steps of the next one.
+    bool is_within(Index epochs, Index steps) const {
+        if (epoch) return epoch->epoch <= epochs;
+        return step->epoch <= epochs || (step->epoch == epochs + 1 && step->step < steps);
+    }
 };
 
 double number_or_nan(const Json& value) {
@@ -131,17 +136,20 @@ ParsedLine parse_line(const std::string& text) {
     return parsed;
 }
 
-/// Calls `take(text, parsed)` for each line, without its newline.
-void for_each_line(const std::filesystem::path& path,
+/// Calls `take(text, parsed)` for each line, without its newline. Returns how many bytes at the end are no lines.
+std::uintmax_t for_each_line(const std::filesystem::path& path,
                    const std::function<void(const std::string&, const ParsedLine&)>& take) {
     std::ifstream file(path);
     if (!file) {
         throw FileError("cannot read " + path.string() + ": " + std::strerror(errno) + "; check the path");
     }
     std::string text;
+    std::uintmax_t good = 0;
     for (Index number = 1; std::getline(file, text); ++number) {
-        // The newline is written last: a line without one may be torn, even where what is there parses.
-        if (file.eof()) return;
+        // The newline is written last: a line without one may be torn, even where what is there parses. After a power
+        // cut a file may have its length, but zeros for what had not reached the disk.
+        if (file.eof() || text.find('\0') != std::string::npos) return std::filesystem::file_size(path) - good;
+        good += text.size() + 1;
         std::optional<ParsedLine> parsed;
         try {
             parsed = parse_line(text);
@@ -152,6 +160,14 @@ void for_each_line(const std::filesystem::path& path,
         }
         take(text, *parsed);
     }
+    return 0;
+}
+
+std::string dropped_text(Index lines, std::uintmax_t torn) {
+    std::string text;
+    if (lines > 0) text = std::to_string(lines) + (lines == 1 ? " line" : " lines") + " of later steps";
+    if (torn > 0) text += (text.empty() ? "" : " and ") + std::to_string(torn) + " bytes of a torn line";
+    return text;
 }
 
 }  // namespace
@@ -166,18 +182,24 @@ MetricsWriter MetricsWriter::start(const std::filesystem::path& path) {
     return MetricsWriter(path);
 }
 
-MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index last_epoch) {
+MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index last_epoch, Index steps) {
     if (!std::filesystem::exists(path)) return start(path);
     std::string kept;
-    for_each_line(path, [&](const std::string& text, const ParsedLine& line) {
-        if (line.epoch_number() <= last_epoch) kept.append(text).append("\n");
+    Index later = 0;
+    const std::uintmax_t torn = for_each_line(path, [&](const std::string& text, const ParsedLine& line) {
+        if (line.is_within(last_epoch, steps))
+            kept.append(text).append("\n");
+        else
+            ++later;
     });
-    if (kept.size() != std::filesystem::file_size(path)) {
+    if (later > 0 || torn > 0) {
         AtomicFile file(path);
         file.write(kept);
         file.commit();
     }
-    return MetricsWriter(path);
+    MetricsWriter writer(path);
+    writer.dropped_ = dropped_text(later, torn);
+    return writer;
 }
 
 void MetricsWriter::write(const StepMetrics& metrics) {
@@ -209,6 +231,12 @@ void MetricsWriter::write(const EpochMetrics& metrics) {
 
 void MetricsWriter::flush() {
     if (std::fflush(file_.get()) != 0) fail();
+}
+
+void MetricsWriter::sync() {
+    flush();
+    // A file that cannot be forced to the disk, such as a pipe, is as safe as it can be.
+    if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS) fail();
 }
 
 void MetricsWriter::write_line(std::string_view line) {

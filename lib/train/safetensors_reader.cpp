@@ -1,3 +1,5 @@
+#include "safetensors_checksum.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/safetensors.hpp>
 
@@ -83,6 +85,7 @@ class SafetensorsReader {
             }
         }
         place_entries();
+        check_checksums();
         return std::move(file_);
     }
 
@@ -229,6 +232,14 @@ class SafetensorsReader {
         }
         const auto trailing = data_.data() + data_.size() - expected;
         if (trailing != 0) fail(std::to_string(trailing) + " bytes at its end belong to no tensor");
+    }
+
+    /// Files of other programs have none.
+    void check_checksums() {
+        std::vector<const TensorEntry*> entries;
+        for (const TensorEntry& entry : file_.entries_) entries.push_back(&entry);
+        const std::string damage = find_damage(entries, file_.metadata_);
+        if (!damage.empty()) fail(damage);
     }
 
     SafetensorsFile file_;

@@ -1,3 +1,5 @@
+#include "safetensors_checksum.hpp"
+
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/safetensors.hpp>
@@ -86,7 +88,9 @@ void SafetensorsWriter::write(const std::filesystem::path& path) const {
     std::stable_partition(entries.begin(), entries.end(),
                           [](const TensorEntry* entry) { return size_of(entry->type) == 8; });
 
-    const std::string header = header_text(entries, metadata_);
+    Metadata metadata = metadata_;
+    add_checksums(entries, metadata);
+    const std::string header = header_text(entries, metadata);
     std::array<std::byte, 8> length{};
     for (std::size_t i = 0; i < length.size(); ++i)
         length[i] = static_cast<std::byte>(header.size() >> (8 * i));

@@ -108,9 +108,23 @@ void Trainer<Scalar>::set_up() {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::set_epoch(Index complete) {
-    if (complete < 0) throw UsageError("trainer: " + std::to_string(complete) + " epochs cannot be complete");
-    epoch_ = complete;
+TrainingPosition Trainer<Scalar>::position() const {
+    if (stage_ > Stage::between_steps)
+        throw UsageError("trainer: where a run stands is known between two steps: finish this one with update first");
+    TrainingPosition position = done_;
+    position.epoch = epoch_;
+    return position;
+}
+
+template <class Scalar>
+void Trainer<Scalar>::set_position(const TrainingPosition& position) {
+    if (position.epoch < 0)
+        throw UsageError("trainer: " + std::to_string(position.epoch) + " epochs cannot be complete");
+    if (position.step < 0 || position.step > steps_per_epoch())
+        throw UsageError("trainer: " + std::to_string(position.step) + " steps of an epoch of " +
+                         std::to_string(steps_per_epoch()) + " cannot be complete");
+    epoch_ = position.epoch;
+    done_ = position;
     stage_ = Stage::between_epochs;
 }
 
@@ -161,7 +175,7 @@ void Trainer<Scalar>::pass_forward(std::uint64_t step) {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::compute_losses(std::uint64_t step, Index global_batch) {
+void Trainer<Scalar>::compute_losses(std::uint64_t step, Index global_batch, int request) {
     or_announce(communicator_, [&] {
         for (std::size_t r = 0; r < outputs_.size(); ++r) {
             const auto& outputs = outputs_[r];
@@ -173,7 +187,7 @@ void Trainer<Scalar>::compute_losses(std::uint64_t step, Index global_batch) {
             sums_[r].score = score_sums(task_, data_.target(), outputs, targets);
         }
     });
-    summary_->start(step, sums_);
+    summary_->start(step, sums_, request);
 }
 
 template <class Scalar>
@@ -194,6 +208,7 @@ void Trainer<Scalar>::expect_no_step(const char* call) {
 template <class Scalar>
 void Trainer<Scalar>::begin_epoch() {
     expect_no_step("begin_epoch");
+    if (in_epoch()) done_ = {};
     check_state();
     sampler_.start_epoch(epoch_);
     augmentation_.start_epoch(epoch_);
@@ -207,6 +222,7 @@ void Trainer<Scalar>::end_epoch() {
         throw NumericalError("the parameters are no longer finite after epoch " + std::to_string(epoch_ + 1) +
                              ": lower the learning rate, warm it up, or scale inputs and targets down");
     ++epoch_;
+    done_ = {};
     stage_ = Stage::between_epochs;
 }
 
@@ -231,7 +247,7 @@ void Trainer<Scalar>::forward() {
 template <class Scalar>
 void Trainer<Scalar>::compute_loss() {
     expect(Stage::has_outputs, "compute_loss");
-    compute_losses(number_of_step(), sampler_.global_batch(step_).size());
+    compute_losses(number_of_step(), sampler_.global_batch(step_).size(), std::exchange(request_, 0));
     stage_ = Stage::has_loss;
 }
 
@@ -265,7 +281,10 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
     std::span<const Scalar> clipped(gradients, network_.parameters().size());
     if (clipping_) clipped = clipping_->apply(clipped);
     or_announce(communicator_, [&] { optimizer_.step(network_.parameters(), clipped, learning_rate); });
-    return {step_, samples, loss, sums.score};
+    done_.step = step_ + 1;
+    done_.loss += loss * static_cast<double>(samples);
+    done_.score += sums.score;
+    return {step_, samples, loss, sums.score, summary_->request()};
 }
 
 template <class Scalar>
@@ -284,6 +303,7 @@ void Trainer<Scalar>::check_state() {
     for (const auto& state : optimizer_.state()) moments.add(std::as_bytes(std::span(state.values)));
     check_agreement(communicator_, "the state of the training",
                     {{"epoch", std::to_string(epoch_)},
+                     {"step", std::to_string(done_.step)},
                      {"parameters and running averages", to_hex16(fingerprint(network_))},
                      {"optimizer's steps", std::to_string(optimizer_.step_count())},
                      {"optimizer's state", to_hex16(moments.value())}});
@@ -292,18 +312,18 @@ void Trainer<Scalar>::check_state() {
 template <class Scalar>
 EpochResult Trainer<Scalar>::run_epoch(const std::function<void(const StepResult&)>& each_step) {
     const auto start = std::chrono::steady_clock::now();
-    begin_epoch();
+    if (!in_epoch()) begin_epoch();
     EpochResult result;
-    ScoreSums sums;
-    for (Index i = 0; i < steps_per_epoch(); ++i) {
-        const StepResult one = step(i);
-        result.loss += one.loss * static_cast<double>(one.samples);
-        sums += one.score;
+    stops_ = false;
+    while (done_.step < steps_per_epoch() && !stops_) {
+        const StepResult one = step(done_.step);
+        result.samples += one.samples;
         if (each_step) or_announce(communicator_, [&] { each_step(one); });
     }
-    end_epoch();
-    result.loss /= static_cast<double>(data_.size());
-    result.score = score(task_, sums);
+    result.complete = done_.step == steps_per_epoch();
+    result.loss = done_.loss / static_cast<double>(data_.size());
+    result.score = score(task_, done_.score);
+    if (result.complete) end_epoch();
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     return result;
 }

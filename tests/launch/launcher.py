@@ -157,8 +157,11 @@ def write_safetensors(path, tensors, metadata=None):
 
 
 def read_metadata(path):
+    """Without the checksums, as of a file that another program writes with what it finds."""
     content = pathlib.Path(path).read_bytes()
-    return json.loads(content[8:8 + struct.unpack("<Q", content[:8])[0]]).get("__metadata__", {})
+    metadata = json.loads(content[8:8 + struct.unpack("<Q", content[:8])[0]]).get("__metadata__", {})
+    return {key: value for key, value in metadata.items() if not key.endswith("checksum") and
+            not key.endswith("checksums")}
 
 
 def read_metrics(path):

@@ -13,8 +13,9 @@ STUDY = ["compare", *SMALL_MODEL, "--train-samples", "96", "--test-samples", "40
 
 
 def contents(folder):
-    """Everything in a folder, to the byte."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Everything in a folder, to the byte, but for the lock that a killed process left."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != ".lock"}
 
 
 def metrics_lines(folder):

@@ -54,7 +54,8 @@ const std::map<std::string, std::string> other_values = {{"model", "linear 10"},
                                                          {"shuffle", "false"},
                                                          {"init-from", "/weights.safetensors"},
                                                          {"init-partial", "true"},
-                                                         {"checkpoint-every", "4"},
+                                                         {"checkpoint-every", "500steps"},
+                                                         {"keep-checkpoints", "5"},
                                                          {"reduction", "fast"},
                                                          {"timeout", "60"}};
 

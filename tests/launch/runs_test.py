@@ -42,7 +42,8 @@ class RunFolder(LauncherTest):
                 run = self.folder / f"run-{ranks}"
                 result = self.succeed(ranks, "train", *RECIPE, "--seed", "7", "--output", run)
                 self.assertEqual(sorted(file.name for file in run.iterdir()),
-                                 ["checkpoint.safetensors", "config.cfg", "metrics.jsonl", "model.safetensors"])
+                                 ["checkpoint-previous.safetensors", "checkpoint.safetensors", "config.cfg",
+                                  "metrics.jsonl", "model.safetensors"])
                 self.assertIn("bn = group:2\n", (run / "config.cfg").read_text())
                 self.assertIn("replicas = 6\n", (run / "config.cfg").read_text())
                 tensors = read_safetensors(run / "model.safetensors")
@@ -140,6 +141,7 @@ class Resume(LauncherTest):
     def test_from_a_damaged_checkpoint_is_an_error(self):
         checkpoint = self.whole / "checkpoint.safetensors"
         checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+        (self.whole / "checkpoint-previous.safetensors").unlink()
         self.expect_error("checkpoint.safetensors", "train", "--resume", "--output", "whole")
 
 

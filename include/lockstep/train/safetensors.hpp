@@ -6,7 +6,8 @@
 ///     the rest    the arrays, row-major and little-endian; offsets count from here, without gaps
 ///
 /// The format is that of https://github.com/huggingface/safetensors, so PyTorch's users can load what is
-/// written.
+/// written. What Lockstep writes has checksums of every tensor and of the header in its metadata, which are
+/// checked when it is read; files of other programs do without.
 #pragma once
 
 #include <lockstep/base/export.hpp>
@@ -75,6 +76,7 @@ class LOCKSTEP_EXPORT SafetensorsFile {
     const TensorEntry& at(std::string_view name) const;
     /// In the order of their data.
     std::vector<std::string> names() const;
+    /// Without the checksums.
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
     const std::filesystem::path& path() const { return path_; }
 

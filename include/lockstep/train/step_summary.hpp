@@ -36,11 +36,15 @@ class LOCKSTEP_EXPORT StepSummary {
     StepSummary(const Communicator& communicator, const ReplicaMap& map,
                 std::span<BatchNorm<Scalar>* const> layers);
 
-    /// Sends what the hosted replicas have, after the forward pass of that step; `sums` has one entry for each.
-    void start(std::uint64_t step, std::span<const StepSums> sums);
+    /// Sends what the hosted replicas have, after the forward pass of that step; `sums` has one entry for each. With
+    /// them travels what this rank requests, see request().
+    void start(std::uint64_t step, std::span<const StepSums> sums, int request = 0);
     /// Receives the rest; returns the sums over the global batch. Throws CommunicationError, also where other ranks are
     /// at another step.
     StepSums finish();
+
+    /// The largest number that any rank has requested, from finish on.
+    int request() const;
 
     /// The moments of one layer over the global batch (see moments.hpp), from finish to the next forward
     /// pass.

@@ -26,6 +26,7 @@
 #include <lockstep/train/step_summary.hpp>
 #include <lockstep/train/trainer_options.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -40,12 +41,24 @@ struct StepResult {
     Index samples = 0;
     double loss = 0;  ///< mean over the samples
     ScoreSums score;  ///< see score.hpp
+    int request = 0;  ///< the largest number that any rank has requested: see Trainer::request
 };
 
 struct EpochResult {
-    double loss = 0;   ///< mean over the epoch's samples, each with the parameters of its step
-    double score = 0;  ///< of the task: see score.hpp
-    double seconds = 0;
+    double loss = 0;       ///< mean over the epoch's samples, each with the parameters of its step
+    double score = 0;      ///< of the task: see score.hpp
+    Index samples = 0;     ///< that this call has trained: all, unless the epoch was begun before
+    double seconds = 0;    ///< of this call
+    bool complete = true;  ///< otherwise it was stopped, and the rest is not known yet
+};
+
+/// Where a run stands between two steps. All that is random follows from it.
+struct TrainingPosition {
+    Index epoch = 0;  ///< epochs that are complete
+    Index step = 0;   ///< steps of the next one that are complete
+    // Sums over the samples of these steps.
+    double loss = 0;
+    ScoreSums score{};
 };
 
 /// What a network in training mode makes of data that it is not trained on.
@@ -90,12 +103,22 @@ class LOCKSTEP_EXPORT Trainer {
     Index epoch() const { return epoch_; }
     /// Whether another one has begun.
     bool in_epoch() const { return stage_ != Stage::between_epochs; }
-    /// Continues after so many complete epochs, with begin_epoch; parameters and the optimizer's state are set by the
-    /// caller.
-    void set_epoch(Index complete);
+    /// Throws UsageError in the middle of a step.
+    TrainingPosition position() const;
+    /// Continues there, with run_epoch or begin_epoch; parameters and the optimizer's state are set by the caller.
+    void set_position(const TrainingPosition& position);
+    /// Continues after so many complete epochs.
+    void set_epoch(Index complete) { set_position({.epoch = complete}); }
 
-    /// Trains one epoch; `each_step` may be empty. Throws as begin_epoch and update do.
+    /// Trains one epoch, or what is left of one that has begun; `each_step` may be empty. Throws as begin_epoch and
+    /// update do.
     EpochResult run_epoch(const std::function<void(const StepResult&)>& each_step = {});
+    /// For `each_step`: run_epoch returns after the step at hand, and may be called again to go on. The same on every
+    /// rank, which request() helps to agree on.
+    void stop_epoch() { stops_ = true; }
+    /// Tells all ranks a number above 0, of a meaning of the caller's, with what the next step exchanges anyway. Any rank
+    /// may; each finds the largest in that step's StepResult. A signal that only one process gets, say. Not collective.
+    void request(int number) { request_ = std::max(request_, number); }
     /// One step of the epoch at hand, which it begins where none has begun: 0 … steps_per_epoch() − 1, in order, at the
     /// rate of the schedule.
     StepResult step(Index step_in_epoch);
@@ -105,7 +128,8 @@ class LOCKSTEP_EXPORT Trainer {
 
     /// Before it the ranks compare parameters, averages and the optimizer's state, in one exchange: CommunicationError
     /// on every rank if a caller has set them on some ranks alone (or trained at different rates), or if the ranks'
-    /// machines have computed different bits. Between two steps of an epoch it begins that one anew.
+    /// machines have computed different bits. Between two steps of an epoch it begins that one anew; after set_position
+    /// it goes on at that step.
     void begin_epoch();
     /// Reads what the hosted replicas see at that step. Throws FileError or NumericalError where a sample cannot be
     /// read or is not finite.
@@ -151,7 +175,7 @@ class LOCKSTEP_EXPORT Trainer {
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
     void pass_forward(std::uint64_t step);
     /// And starts to add them up over the ranks.
-    void compute_losses(std::uint64_t step, Index global_batch);
+    void compute_losses(std::uint64_t step, Index global_batch, int request = 0);
     /// A pass in training mode that is no training step; its moments are in the summary.
     StepSums observe(SampleReader<Scalar>& reader, const Sampler& sampler, Index batch);
     std::uint64_t number_of_step() const {
@@ -182,7 +206,10 @@ class LOCKSTEP_EXPORT Trainer {
     GradientsReady gradients_ready_;
     Index epoch_ = 0;
     Index step_ = 0;  // of the epoch, at hand
+    TrainingPosition done_;  // but for the epoch
     Stage stage_ = Stage::between_epochs;
+    int request_ = 0;
+    bool stops_ = false;
     std::span<const Tensor<const Scalar>> outputs_;
 
     // One entry for each hosted replica.

@@ -1,6 +1,5 @@
 // A run that is interrupted and continued, on any number of ranks, ends with the bits of one that was not.
 #include <support/mpi_values.hpp>
-#include <support/scratch_folder.hpp>
 #include <support/training.hpp>
 
 #include <lockstep/base/error.hpp>
@@ -10,28 +9,10 @@
 
 #include <optional>
 
+#include "shared_folder.hpp"
+
 namespace lockstep::test {
 namespace {
-
-/// A folder that rank 0 makes and all ranks know.
-class SharedFolder {
-  public:
-    SharedFolder() {
-        const Communicator world(MPI_COMM_WORLD);
-        if (world.rank() == 0) folder_.emplace();
-        path_ = world.all_gather(folder_ ? folder_->path().string() : "", "sharing a folder")[0];
-    }
-    ~SharedFolder() { barrier(); }
-    SharedFolder(const SharedFolder&) = delete;
-    SharedFolder& operator=(const SharedFolder&) = delete;
-
-    std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-    static void barrier() { MPI_Barrier(MPI_COMM_WORLD); }
-
-  private:
-    std::optional<ScratchFolder> folder_;
-    std::filesystem::path path_;
-};
 
 void train_until(Trainer<float>& trainer, Index epoch, std::vector<double>& losses) {
     while (trainer.epoch() < epoch) {
@@ -98,7 +79,8 @@ TEST(Resume, OfARunWithOtherSettingsIsAnError) {
     SharedFolder::barrier();
     EXPECT_THROW(load_checkpoint(trainer, folder / "missing"), FileError);
     trainer.begin_epoch();
-    EXPECT_THROW(save_checkpoint(trainer, folder / "within-an-epoch"), UsageError);
+    trainer.load_batch(0);
+    EXPECT_THROW(save_checkpoint(trainer, folder / "within-a-step"), UsageError);
     EXPECT_EQ(fingerprint(trainer.network()), before);
 
     // Each error names what differs, then and now, and nothing else.

@@ -160,6 +160,43 @@ TEST(Metrics, ALastLineMayBeTornAnywhere) {
     }
 }
 
+// A run that goes on within an epoch keeps the lines of its steps so far.
+TEST(Metrics, ResumingWithinAnEpochKeepsItsStepsSoFar) {
+    const ScratchFolder folder;
+    {
+        auto writer = MetricsWriter::start(folder / "metrics.jsonl");
+        write_epochs(writer, 1, 4);
+    }
+    {
+        const auto resumed = MetricsWriter::resume(folder / "metrics.jsonl", 2, 1);
+        EXPECT_EQ(resumed.dropped(), "5 lines of later steps");
+    }
+    const Metrics metrics = read_metrics(folder / "metrics.jsonl");
+    EXPECT_EQ(metrics.epochs.size(), 2u);
+    ASSERT_EQ(metrics.steps.size(), 5u);
+    EXPECT_EQ(metrics.steps.back().epoch, 3);
+    EXPECT_EQ(metrics.steps.back().step, 0);
+    EXPECT_EQ(MetricsWriter::resume(folder / "metrics.jsonl", 2, 1).dropped(), "");
+}
+
+// After a power cut a file system may give a file its length and zeros for the rest.
+TEST(Metrics, ZerosAtTheEndAreDroppedAndSaidToBe) {
+    const ScratchFolder folder;
+    {
+        auto writer = MetricsWriter::start(folder / "metrics.jsonl");
+        write_epochs(writer, 1, 2);
+    }
+    const std::string text = read_text(folder / "metrics.jsonl");
+    for (const std::string& torn : {std::string(512, '\0'), R"({"kind":"st)" + std::string(9, '\0'),
+                                    std::string(7, '\0') + "\n" + std::string(3, '\0')}) {
+        write_text(folder / "torn.jsonl", text + torn);
+        EXPECT_EQ(read_metrics(folder / "torn.jsonl").epochs.size(), 2u);
+        EXPECT_EQ(MetricsWriter::resume(folder / "torn.jsonl", 2).dropped(),
+                  std::to_string(torn.size()) + " bytes of a torn line");
+        EXPECT_EQ(read_text(folder / "torn.jsonl"), text);
+    }
+}
+
 TEST(Metrics, AFileThatNeedsNoCutIsNotRewritten) {
     const ScratchFolder folder;
     {

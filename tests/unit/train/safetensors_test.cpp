@@ -83,8 +83,10 @@ TEST(Safetensors, TheBytesAreThoseOfTheFormat) {
     writer.add("w", {1}, one);
     writer.write(folder / "model");
     EXPECT_EQ(read_text(folder / "model"),
-              file_text(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"
-                        "  ",
+              file_text(R"({"__metadata__":{"lockstep.checksum":"186dc22af7d81398",)"
+                        R"("lockstep.tensor_checksums":"09b49c583993d06c"},)"
+                        R"("w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"
+                        "   ",
                         std::string("\0\0\x80\x3f", 4)));
 }
 
