@@ -1,8 +1,9 @@
 /// How messages and gradients travel, and how fast.
 #include "doctor.hpp"
 
+#include <lockstep/comm/gradient_sum.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/tags.hpp>
-#include <lockstep/train/gradient_reducer.hpp>
 
 #include <mpi.h>
 
@@ -124,13 +125,11 @@ Finding settings(const std::vector<RankFacts>& ranks) {
 
 Finding gradients(const Communicator& communicator, const std::vector<RankFacts>& ranks) {
     constexpr Index some = 1 << 12;
-    const GradientReducer<float> reducer(communicator, ReplicaMap(communicator.size(), communicator.size()),
-                                         some, {});
+    const Communicator ordered = by_node(communicator);
+    const auto sum = GradientSum<float>::create(ordered, ReplicaMap(ordered.size(), ordered.size()), some);
     if (communicator.size() == 1) return {Verdict::ok, "gradients", "stay in the one rank that there is", ""};
-    if (reducer.shares_memory())
-        return {Verdict::ok, "gradients", "are added in memory that the ranks share", ""};
-    if (by_host(ranks).size() > 1)
-        return {Verdict::ok, "gradients", "travel in messages between the hosts", ""};
+    if (nodes_of(ordered)->largest() > 1 || by_host(ranks).size() > 1)
+        return {Verdict::ok, "gradients", "are added " + sum->path(), ""};
     return {
         Verdict::warning, "gradients",
         "travel in messages, although all ranks are on one host: they cannot reach each other's memory",

@@ -190,8 +190,7 @@ class Run {
 
     std::string way_of_gradients() const {
         if (communicator_.size() == 1) return "stay in this rank";
-        return trainer_.gradients_share_memory() ? "are added in memory that the ranks share"
-                                                 : "travel in messages";
+        return "are added " + trainer_.gradient_path();
     }
 
     void train_epoch() {

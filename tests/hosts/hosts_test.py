@@ -66,12 +66,13 @@ class Memory(HostsTest):
 
     def gradients(self, ranks):
         out = self.succeed_on(ranks, "bench", "step", *SMALL_MODEL, "--replicas", "4", "--batch-size", "4").out
-        return next(line for line in out.splitlines() if "gradients through" in line)
+        return next(line for line in out.splitlines() if ", gradients " in line)
 
     def test_is_shared_within_a_host_and_not_between_hosts(self):
-        self.assertIn("gradients through shared memory", self.gradients((2,)))
-        for ranks in ((1, 1), (2, 1), (1, 1, 1)):
-            self.assertNotIn("gradients through shared memory,", self.gradients(ranks), ranks)
+        self.assertIn("gradients in shared memory,", self.gradients((2,)))
+        for ranks in ((1, 1), (1, 1, 1)):
+            self.assertIn("gradients in messages,", self.gradients(ranks), ranks)
+        self.assertIn("gradients in shared memory within 2 nodes", self.gradients((2, 1)))
 
 
 class BadNetwork(HostsTest):
