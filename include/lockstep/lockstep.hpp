@@ -25,7 +25,6 @@
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
-#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/node_memory.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/replica_map.hpp>

@@ -25,9 +25,14 @@ namespace {
 using Counter = std::atomic_ref<std::uint64_t>;
 static_assert(Counter::is_always_lock_free);
 
-/// Lanes start on a cache line.
+/// Arrays and lanes start on a cache line.
 template <class Scalar>
 constexpr Index line_values = cache_line_bytes / static_cast<Index>(sizeof(Scalar));
+
+template <class Scalar>
+Index padded(Index values) {
+    return (values + line_values<Scalar> - 1) / line_values<Scalar> * line_values<Scalar>;
+}
 
 std::size_t cover_size(const ReplicaMap& map, int rank) {
     return tree_cover(map.all(), map.block(rank)).size();
@@ -56,8 +61,8 @@ std::unique_ptr<ClusterSum<Scalar>> ClusterSum<Scalar>::create(const Communicato
         const std::size_t all =
             arrays + (nodes.index() == 0 ? 1 : 0);  // the result is the first rank's last one
         memory->node = NodeMemory::allocate(
-            communicator, sizeof(Counters) + all * static_cast<std::size_t>(padded_to_line<Scalar>(values)) *
-                                                 sizeof(Scalar));
+            communicator,
+            sizeof(Counters) + all * static_cast<std::size_t>(padded<Scalar>(values)) * sizeof(Scalar));
         if (!memory->node) return nullptr;
     } else {
         memory->own.assign(arrays, AlignedVector<Scalar>(static_cast<std::size_t>(values)));
@@ -84,8 +89,7 @@ void ClusterSum<Scalar>::place_arrays(const ReplicaMap& map, Index values) {
         for (std::size_t i = 0; i < mates_.size(); ++i) {
             auto* next =
                 reinterpret_cast<Scalar*>(memory_->node->block(static_cast<int>(i)) + sizeof(Counters));
-            for (std::size_t k = 0; k < cover_size(map, mates_[i]);
-                 ++k, next += padded_to_line<Scalar>(values)) {
+            for (std::size_t k = 0; k < cover_size(map, mates_[i]); ++k, next += padded<Scalar>(values)) {
                 operands_.push_back(next);
                 if (static_cast<int>(i) == index_) this->cover_.push_back(next);
             }

@@ -35,6 +35,13 @@ Index number_of_chunks(Index count) {
     return (count + chunk_values<Scalar> - 1) / chunk_values<Scalar>;
 }
 
+/// Arrays start on a cache line.
+template <class Scalar>
+Index padded(Index count) {
+    constexpr Index line = cache_line_bytes / sizeof(Scalar);
+    return (count + line - 1) / line * line;
+}
+
 std::size_t cover_size(const ReplicaMap& map, int rank) {
     return tree_cover(map.all(), map.block(rank)).size();
 }
@@ -48,7 +55,7 @@ std::unique_ptr<NodeSum<Scalar>> NodeSum<Scalar>::create(const Communicator& com
     const std::size_t arrays = cover_size(map, me) + (me == 0 ? 1 : 0);  // the result is rank 0's last one
     auto memory = NodeMemory::allocate(
         communicator,
-        sizeof(Counters) + arrays * static_cast<std::size_t>(padded_to_line<Scalar>(count)) * sizeof(Scalar));
+        sizeof(Counters) + arrays * static_cast<std::size_t>(padded<Scalar>(count)) * sizeof(Scalar));
     if (!memory) return nullptr;
     return std::unique_ptr<NodeSum>(new NodeSum(communicator, map, count, std::move(*memory)));
 }
@@ -63,7 +70,7 @@ NodeSum<Scalar>::NodeSum(const Communicator& communicator, const ReplicaMap& map
       top_(map.all(), all_covers(map)) {
     const auto array = [&](int rank, std::size_t k) {
         auto* const first = reinterpret_cast<Scalar*>(memory_.block(rank) + sizeof(Counters));
-        return first + static_cast<Index>(k) * padded_to_line<Scalar>(count);
+        return first + static_cast<Index>(k) * padded<Scalar>(count);
     };
     for (int rank = 0; rank < map.ranks(); ++rank)
         for (std::size_t k = 0; k < cover_size(map, rank); ++k) {

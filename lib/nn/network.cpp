@@ -46,12 +46,6 @@ Network<Scalar>::Network(const Model& model, Shape input, BatchNormSetup setup)
 }
 
 template <class Scalar>
-void Network<Scalar>::keep_parameters_in(Scalar* memory, std::shared_ptr<void> owner) {
-    store_->keep_parameters_in(memory, std::move(owner));
-    layers_->bind(*store_);
-}
-
-template <class Scalar>
 void Network<Scalar>::initialize(std::uint64_t seed) {
     layers_->initialize(seed);
 }

@@ -38,13 +38,12 @@ double global_norm(std::span<const Scalar> gradients) {
 }
 
 template <class Scalar>
-std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients, Index begin) {
+std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients) {
     norm_ = global_norm(gradients);
     const double factor = largest_norm_ / (norm_ + 1e-6);
-    const auto share = gradients.subspan(static_cast<std::size_t>(begin), clipped_.size());
-    if (!(factor < 1)) return share;
+    if (!(factor < 1)) return gradients;
     const auto scale = static_cast<Scalar>(factor);
-    for (std::size_t i = 0; i < share.size(); ++i) clipped_[i] = share[i] * scale;
+    for (std::size_t i = 0; i < gradients.size(); ++i) clipped_[i] = gradients[i] * scale;
     return clipped_;
 }
 

@@ -81,10 +81,14 @@ Optimizer<Scalar>::Optimizer(const OptimizerOptions& options, Index parameters,
     : options_(options), size_(parameters) {
     options_.validate();
     if (parameters < 0) throw UsageError("an optimizer cannot have a negative number of parameters");
-    if (options_.rule) own_names_ = options_.rule->state_names();
-    const Index stride = padded_to_line<Scalar>(parameters);
-    own_memory_.assign(static_cast<std::size_t>(stride * state_arrays(options_)), Scalar(0));
-    place_state(own_memory_.data(), stride);
+    const auto length = static_cast<std::size_t>(parameters);
+    if (options_.rule) {
+        own_names_ = options_.rule->state_names();
+        own_state_.assign(own_names_.size(), AlignedVector<Scalar>(length, Scalar(0)));
+    } else {
+        if (options_.kind == OptimizerKind::adamw || options_.momentum != 0) first_.assign(length, Scalar(0));
+        if (options_.kind == OptimizerKind::adamw) second_.assign(length, Scalar(0));
+    }
 
     if (options_.decay == WeightDecayScope::all) {
         add_segment(0, size_, options_.weight_decay);
@@ -105,27 +109,6 @@ Optimizer<Scalar>::Optimizer(const OptimizerOptions& options, Index parameters,
 }
 
 template <class Scalar>
-int Optimizer<Scalar>::state_arrays(const OptimizerOptions& options) {
-    if (options.rule) return static_cast<int>(options.rule->state_names().size());
-    if (options.kind == OptimizerKind::adamw) return 2;
-    return options.momentum != 0 ? 1 : 0;
-}
-
-template <class Scalar>
-void Optimizer<Scalar>::place_state(Scalar* memory, Index stride) {
-    state_.clear();
-    for (int k = 0; k < state_arrays(options_); ++k)
-        state_.emplace_back(memory + k * stride, static_cast<std::size_t>(size_));
-}
-
-template <class Scalar>
-void Optimizer<Scalar>::keep_state_in(Scalar* memory, Index stride, std::shared_ptr<void> owner) {
-    place_state(memory, stride);
-    owner_ = std::move(owner);
-    own_memory_ = {};
-}
-
-template <class Scalar>
 void Optimizer<Scalar>::add_segment(Index begin, Index end, double weight_decay) {
     if (begin == end) return;
     segments_.push_back({begin, end, weight_decay});
@@ -139,34 +122,16 @@ void Optimizer<Scalar>::step(std::span<Scalar> parameters, std::span<const Scala
                          " parameters, but is given " + std::to_string(parameters.size()) +
                          " parameters and " + std::to_string(gradients.size()) + " gradients");
     }
-    step({0, size_}, parameters, gradients, learning_rate);
-}
-
-template <class Scalar>
-void Optimizer<Scalar>::step(ParameterRange range, std::span<Scalar> parameters,
-                             std::span<const Scalar> gradients, double learning_rate) {
-    if (range.begin < 0 || range.end > size_ || std::ssize(parameters) != range.end - range.begin ||
-        std::ssize(gradients) != range.end - range.begin)
-        throw UsageError("the optimizer is given " + std::to_string(parameters.size()) + " parameters and " +
-                         std::to_string(gradients.size()) + " gradients for the range [" +
-                         std::to_string(range.begin) + ", " + std::to_string(range.end) + ") of its " +
-                         std::to_string(size_) + " parameters");
     ++step_count_;
-    // Segments count from the beginning of the flat array.
-    Scalar* const all = parameters.data() - range.begin;
-    const Scalar* const all_gradients = gradients.data() - range.begin;
-    for (const Segment& whole : segments_) {
-        const Segment segment{std::max(whole.begin, range.begin), std::min(whole.end, range.end),
-                              whole.weight_decay};
-        if (segment.begin >= segment.end) continue;
+    for (const Segment& segment : segments_) {
         if (options_.rule) {
-            step_by_rule(segment, all, all_gradients, learning_rate);
+            step_by_rule(segment, parameters.data(), gradients.data(), learning_rate);
         } else if (options_.kind == OptimizerKind::adamw) {
-            step_adamw(segment, all, all_gradients, learning_rate);
+            step_adamw(segment, parameters.data(), gradients.data(), learning_rate);
         } else if (options_.momentum != 0) {
-            step_momentum(segment, all, all_gradients, learning_rate);
+            step_momentum(segment, parameters.data(), gradients.data(), learning_rate);
         } else {
-            step_sgd(segment, all, all_gradients, learning_rate);
+            step_sgd(segment, parameters.data(), gradients.data(), learning_rate);
         }
     }
 }
@@ -187,7 +152,7 @@ void Optimizer<Scalar>::step_momentum(const Segment& segment, Scalar* parameters
                                           static_cast<Scalar>(options_.momentum)};
     // The first step needs no case of its own: momentum·0 + g is the g that PyTorch starts the buffer with.
     const auto step = options_.nesterov ? loops<Scalar>().nesterov : loops<Scalar>().momentum;
-    step(factors, parameters + segment.begin, gradients + segment.begin, state_[0].data() + segment.begin,
+    step(factors, parameters + segment.begin, gradients + segment.begin, first_.data() + segment.begin,
          segment.end - segment.begin);
 }
 
@@ -206,7 +171,7 @@ void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, c
         .rest2 = static_cast<Scalar>(1 - options_.beta2),
         .epsilon = static_cast<Scalar>(options_.epsilon)};
     loops<Scalar>().adamw(factors, parameters + segment.begin, gradients + segment.begin,
-                          state_[0].data() + segment.begin, state_[1].data() + segment.begin,
+                          first_.data() + segment.begin, second_.data() + segment.begin,
                           segment.end - segment.begin);
 }
 
@@ -216,7 +181,8 @@ void Optimizer<Scalar>::step_by_rule(const Segment& segment, Scalar* parameters,
     const auto begin = static_cast<std::size_t>(segment.begin);
     const auto count = static_cast<std::size_t>(segment.end - segment.begin);
     std::vector<std::span<Scalar>> state;
-    for (const std::span<Scalar> array : state_) state.push_back(array.subspan(begin, count));
+    for (AlignedVector<Scalar>& array : own_state_)
+        state.push_back(std::span<Scalar>(array).subspan(begin, count));
     options_.rule->step(UpdatePass<Scalar>{.parameters = {parameters + begin, count},
                                            .gradients = {gradients + begin, count},
                                            .state = state,
@@ -229,11 +195,11 @@ template <class Scalar>
 std::vector<typename Optimizer<Scalar>::State> Optimizer<Scalar>::state() {
     if (options_.rule) {
         std::vector<State> all;
-        for (std::size_t i = 0; i < state_.size(); ++i) all.push_back({own_names_[i], state_[i]});
+        for (std::size_t i = 0; i < own_state_.size(); ++i) all.push_back({own_names_[i], own_state_[i]});
         return all;
     }
-    if (options_.kind == OptimizerKind::adamw) return {{"exp_avg", state_[0]}, {"exp_avg_sq", state_[1]}};
-    if (options_.momentum != 0) return {{"momentum_buffer", state_[0]}};
+    if (options_.kind == OptimizerKind::adamw) return {{"exp_avg", first_}, {"exp_avg_sq", second_}};
+    if (options_.momentum != 0) return {{"momentum_buffer", first_}};
     return {};
 }
 

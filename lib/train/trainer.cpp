@@ -81,29 +81,7 @@ Trainer<Scalar>::Trainer(AgreedRun run, const Dataset& train, const Communicator
                                    weight_ranges(network_.layout()));
       })) {
     check_passes(options_, train, map_, sampler_, network_);
-    or_announce(communicator_, [this] {
-        share_parameters();
-        set_up();
-    });
-    // Whoever goes on to load other parameters must not meet those that a slower rank still initializes.
-    if (node_arrays_) node_arrays_->meet("initializing parameters");
-}
-
-/// Parameters and what the optimizer remembers go into memory that the node has once.
-template <class Scalar>
-void Trainer<Scalar>::share_parameters() {
-    const Index values = network_.layout().parameter_values(), stride = padded_to_line<Scalar>(values);
-    share_ = {0, values};
-    if (communicator_.size() == 1 || options_.gradient_path == GradientPath::messages) return;
-    const int arrays = 1 + Optimizer<Scalar>::state_arrays(options_.optimizer);
-    node_arrays_ =
-        NodeArrays::allocate(communicator_, static_cast<std::size_t>(arrays * stride) * sizeof(Scalar));
-    if (!node_arrays_) return;
-    auto* const memory = reinterpret_cast<Scalar*>(node_arrays_->memory());
-    network_.keep_parameters_in(memory, node_arrays_);
-    optimizer_.keep_state_in(memory + stride, stride, node_arrays_);
-    const ArrayShare share = node_arrays_->share(values);
-    share_ = {share.begin, share.end};
+    or_announce(communicator_, [this] { set_up(); });
 }
 
 template <class Scalar>
@@ -114,7 +92,7 @@ void Trainer<Scalar>::set_up() {
     gradients_ = GradientSum<Scalar>::create(communicator_, map_, network_.layout().parameter_values(),
                                              {options_.reduction, options_.gradient_path});
     network_.prepare_training(batch, gradients_->cover());
-    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, share_.end - share_.begin);
+    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, network_.layout().parameter_values());
     summary_.emplace(communicator_, map_, network_.batch_norms());
     gradients_ready_ = [this](Index offset) { gradients_->ready(offset); };
 
@@ -318,27 +296,16 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                          shortest_text(learning_rate));
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
-    step_optimizer({gradients, network_.parameters().size()}, learning_rate);
+    std::span<const Scalar> clipped(gradients, network_.parameters().size());
+    if (clipping_) {
+        clipped = clipping_->apply(clipped);
+        if (!std::isfinite(clipping_->norm())) check_gradients(gradients);
+    }
+    or_announce(communicator_, [&] { optimizer_.step(network_.parameters(), clipped, learning_rate); });
     done_.step = step_ + 1;
     done_.loss += loss * static_cast<double>(samples);
     done_.score += sums.score;
     return {step_, samples, loss, sums.score, summary_->request()};
-}
-
-template <class Scalar>
-void Trainer<Scalar>::step_optimizer(std::span<const Scalar> gradients, double learning_rate) {
-    const auto begin = static_cast<std::size_t>(share_.begin);
-    const auto count = static_cast<std::size_t>(share_.end - share_.begin);
-    std::span<const Scalar> mine = gradients.subspan(begin, count);
-    if (clipping_) {
-        mine = clipping_->apply(gradients, share_.begin);
-        if (!std::isfinite(clipping_->norm())) check_gradients(gradients.data());
-    }
-    or_announce(communicator_, [&] {
-        optimizer_.step(share_, network_.parameters().subspan(begin, count), mine, learning_rate);
-    });
-    // The other shares are the other ranks'.
-    if (node_arrays_) node_arrays_->meet("stepping the optimizer");
 }
 
 template <class Scalar>

@@ -32,11 +32,4 @@ struct AlignedAllocator {
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
 
-/// So many values fill whole cache lines: the distance of arrays that lie one after the other and start on one each.
-template <class T>
-constexpr std::ptrdiff_t padded_to_line(std::ptrdiff_t values) {
-    constexpr std::ptrdiff_t line = cache_line_bytes / sizeof(T);
-    return (values + line - 1) / line * line;
-}
-
 }  // namespace lockstep

@@ -45,8 +45,6 @@ class LOCKSTEP_EXPORT Network {
     /// All batch norms, in forward order. The network owns them.
     std::span<BatchNorm<Scalar>* const> batch_norms() const { return batch_norms_; }
 
-    /// From now on the parameters lie there, in `owner`'s memory; not copied. Before initialize.
-    void keep_parameters_in(Scalar* memory, std::shared_ptr<void> owner);
     /// Sets the initial parameters, a function of the seed, and fresh running averages.
     void initialize(std::uint64_t seed);
     /// Allocates activations and gradients for up to `batch` samples a replica; `cover` as in GradientStore.

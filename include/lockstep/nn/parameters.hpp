@@ -6,11 +6,9 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/shape.hpp>
 
-#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -62,32 +60,15 @@ LOCKSTEP_EXPORT void to_memory_order(const ParameterInfo& info,
                                      std::span<const std::type_identity_t<Scalar>> file,
                                      std::span<Scalar> memory);
 
-/// The flat arrays themselves: in memory of the store's own, or the parameters elsewhere.
+/// The flat arrays themselves.
 template <class Scalar>
-class ParameterStore {
-  public:
+struct ParameterStore {
     explicit ParameterStore(const ParameterLayout& layout)
-        : own_parameters_(static_cast<std::size_t>(layout.parameter_values())),
-          own_averages_(static_cast<std::size_t>(layout.average_values())),
-          parameters(own_parameters_),
-          averages(own_averages_) {}
-    ParameterStore(const ParameterStore&) = delete;
-    ParameterStore& operator=(const ParameterStore&) = delete;
+        : parameters(static_cast<std::size_t>(layout.parameter_values())),
+          averages(static_cast<std::size_t>(layout.average_values())) {}
 
-    /// From now on the parameters lie there, in `owner`'s memory, as long as they do here. They are not copied.
-    void keep_parameters_in(Scalar* memory, std::shared_ptr<void> owner) {
-        parameters = {memory, parameters.size()};
-        owner_ = std::move(owner);
-        own_parameters_ = {};
-    }
-
-  private:
-    AlignedVector<Scalar> own_parameters_, own_averages_;
-    std::shared_ptr<void> owner_;
-
-  public:
-    std::span<Scalar> parameters;
-    std::span<Scalar> averages;
+    AlignedVector<Scalar> parameters;
+    AlignedVector<Scalar> averages;
 };
 
 }  // namespace lockstep

@@ -18,13 +18,13 @@ LOCKSTEP_EXPORT double global_norm(std::span<const Scalar> gradients);
 template <class Scalar>
 class LOCKSTEP_EXPORT GradientClipping {
   public:
-    /// For a share of the gradients, of `size` values: what this rank steps the optimizer with.
+    /// For `size` gradients.
     GradientClipping(double largest_norm, Index size)
         : largest_norm_(largest_norm), clipped_(static_cast<std::size_t>(size)) {}
 
-    /// Of all gradients, those of the share that begins at `begin`: themselves where the norm of all is small enough,
-    /// else an array of this object's that holds them scaled, valid until the next call.
-    std::span<const Scalar> apply(std::span<const Scalar> gradients, Index begin = 0);
+    /// The gradients themselves where their norm is small enough, else an array of this object's that holds them scaled,
+    /// valid until the next call.
+    std::span<const Scalar> apply(std::span<const Scalar> gradients);
     /// Of what apply was given last.
     double norm() const { return norm_; }
 

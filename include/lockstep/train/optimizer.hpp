@@ -102,18 +102,9 @@ class LOCKSTEP_EXPORT Optimizer {
     /// Throws UsageError where the options make no sense or a range lies outside the array.
     Optimizer(const OptimizerOptions& options, Index parameters, std::span<const ParameterRange> weights);
 
-    /// How many arrays as long as the parameters it remembers.
-    static int state_arrays(const OptimizerOptions& options);
-    /// Where the arrays lie from now on, in `owner`'s memory, one after the other, `stride` values apart. All zeros,
-    /// which it takes for granted. Before the first step.
-    void keep_state_in(Scalar* memory, Index stride, std::shared_ptr<void> owner);
-
     /// Updates `parameters` in place. Both spans have the length given at construction, else UsageError.
     /// Allocates nothing.
     void step(std::span<Scalar> parameters, std::span<const Scalar> gradients, double learning_rate);
-    /// The same for the parameters of a range alone, of which both spans are. A step is one call on each rank.
-    void step(ParameterRange range, std::span<Scalar> parameters, std::span<const Scalar> gradients,
-              double learning_rate);
 
     const OptimizerOptions& options() const { return options_; }
 
@@ -139,15 +130,14 @@ class LOCKSTEP_EXPORT Optimizer {
                     double learning_rate);
     void step_by_rule(const Segment& segment, Scalar* parameters, const Scalar* gradients,
                       double learning_rate);
-    void place_state(Scalar* memory, Index stride);
 
     OptimizerOptions options_;
     Index size_;
     std::vector<Segment> segments_;
-    std::vector<std::string> own_names_;    // of options_.rule
-    std::vector<std::span<Scalar>> state_;  // momentum buffer; or the averages of g and g²; or the rule's
-    AlignedVector<Scalar> own_memory_;      // for them, where they are nowhere else
-    std::shared_ptr<void> owner_;           // of their memory elsewhere
+    AlignedVector<Scalar> first_;   // momentum buffer, or the average of g
+    AlignedVector<Scalar> second_;  // the average of g²
+    std::vector<std::string> own_names_;
+    std::vector<AlignedVector<Scalar>> own_state_;  // of options_.rule
     std::int64_t step_count_ = 0;
 };
 

@@ -7,7 +7,6 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
-#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
@@ -91,9 +90,6 @@ class LOCKSTEP_EXPORT Trainer {
     const ReplicaMap& replica_map() const { return map_; }
     /// The given ranks, numbered node by node (see by_node): replica_map() is about these numbers.
     const Communicator& communicator() const { return communicator_; }
-    /// Whether the ranks of a node have the parameters and the optimizer's state once, in memory that they share: what one
-    /// of them writes there all see. Not with GradientPath::messages.
-    bool shares_parameters() const { return node_arrays_ != nullptr; }
     /// How gradients get from rank to rank, in words.
     std::string gradient_path() const { return gradients_->path(); }
     const Dataset& data() const { return data_; }
@@ -178,7 +174,6 @@ class LOCKSTEP_EXPORT Trainer {
     /// Throws in the middle of a step.
     void expect_no_step(const char* call);
     void check_state();
-    void share_parameters();
     /// Throws NumericalError naming a parameter whose gradient is not finite, if there is one.
     void check_gradients(const Scalar* gradients) const;
     void set_up();
@@ -187,8 +182,6 @@ class LOCKSTEP_EXPORT Trainer {
     void pass_forward(std::uint64_t step);
     /// And starts to add them up over the ranks.
     void compute_losses(std::uint64_t step, Index global_batch, int request = 0);
-    /// Each rank of a node for its share.
-    void step_optimizer(std::span<const Scalar> gradients, double learning_rate);
     /// A pass in training mode that is no training step; its moments are in the summary.
     StepSums observe(SampleReader<Scalar>& reader, const Sampler& sampler, Index batch);
     std::uint64_t number_of_step() const {
@@ -210,9 +203,6 @@ class LOCKSTEP_EXPORT Trainer {
     Schedule schedule_;
     std::unique_ptr<GradientSum<Scalar>> gradients_;  // owns what the network writes gradients to
     Network<Scalar> network_;
-    std::shared_ptr<NodeArrays>
-        node_arrays_;       // of parameters and optimizer state; null where each rank has its own
-    ParameterRange share_;  // of the parameters, which this rank steps
     Loss loss_;
     Task task_;
     BatchLoss<Scalar> batch_loss_;
