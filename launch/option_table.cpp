@@ -64,7 +64,7 @@ std::string words_of(const po::error& error, std::string_view given) {
     return error.what();
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string in_one_text(const std::vector<std::string>& words) {
     std::string text;
     for (const std::string& word : words) text += word + " ";
     return text;
@@ -154,9 +154,9 @@ void OptionTable::read_words(const std::vector<std::string>& words) {
         store(parsed);
     } catch (const po::unknown_option& error) {
         const std::string hint = suggestion(options_, error.get_option_name());
-        throw UsageError(words_of(error, joined(words)) + (hint.empty() ? "; see --help" : hint));
+        throw UsageError(words_of(error, in_one_text(words)) + (hint.empty() ? "; see --help" : hint));
     } catch (const po::error& error) {
-        throw UsageError(words_of(error, joined(words)) + "; see --help");
+        throw UsageError(words_of(error, in_one_text(words)) + "; see --help");
     }
 }
 
