@@ -9,9 +9,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHOWN_FILES = 12
 
 
-def counts_of(data):
-    """For each source that the object of a .gcda file was compiled from: the lines that have code, and how often each ran."""
-    done = subprocess.run(["gcov", "--json-format", "--stdout", data.name], cwd=data.parent, text=True,
+def counts_of(notes):
+    """For each source that the object of a .gcno file was compiled from: the lines that have code, and how often each ran."""
+    done = subprocess.run(["gcov", "--json-format", "--stdout", notes.name], cwd=notes.parent, text=True,
                           capture_output=True, check=False)
     for text in done.stdout.splitlines():
         report = json.loads(text)
@@ -23,8 +23,8 @@ def counts_of(data):
 def gather(build):
     """Lines by file of lib/ and include/, each with the most that any object says of it."""
     lines = collections.defaultdict(dict)
-    for data in sorted(build.rglob("*.gcda")):
-        for path, found in counts_of(data.resolve()):
+    for notes in sorted(build.rglob("*.gcno")):  # also of objects of which nothing has run
+        for path, found in counts_of(notes.resolve()):
             if not path.is_relative_to(ROOT / "lib") and not path.is_relative_to(ROOT / "include"):
                 continue
             own = lines[path.relative_to(ROOT)]
