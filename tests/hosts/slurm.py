@@ -16,7 +16,7 @@ SlurmctldHost=head({network}.100)
 SlurmctldPort=16817
 SlurmdPort=16818
 AuthType=auth/munge
-AuthInfo=socket={shared}/munge.socket,cred_expire=3
+AuthInfo=socket={shared}/munge.socket,cred_expire=5
 SlurmUser=root
 SlurmdUser=root
 ProctrackType=proctrack/linuxproc

@@ -1,5 +1,6 @@
 """The batch scripts of launch/slurm, as shipped, under a Slurm of two hosts: whatever interrupts a job, it ends with the
 bits of a run that was left alone."""
+import re
 import sys
 import unittest
 
@@ -25,7 +26,7 @@ class SlurmTest(LauncherTest):
         self.slurm.work_in(self.id().rpartition(".")[2])
         self.folder = self.slurm.folder
 
-    def submit(self, script, *options, size=(*SIZE,), **environment):
+    def submit(self, script, *options, size=tuple(SIZE), **environment):
         return self.slurm.submit(*size, script, *options, LOCKSTEP=LAUNCHER, **environment)
 
     def output(self, job):
@@ -38,9 +39,9 @@ class SlurmTest(LauncherTest):
         except AssertionError:
             self.fail(f"{self.slurm.job(job)}\n{self.output(job)}\n{self.slurm.logs()}")
 
-    def start_long_run(self, *options, size=(*SIZE,)):
+    def start_long_run(self, *options, size=tuple(SIZE)):
         job = self.submit(TRAIN, *RECIPE, *options, size=size)
-        wait_for(lambda: "\n    2/" in self.output(job) or "\n  2/" in self.output(job) or "      2/" in self.output(job), 60)
+        wait_for(lambda: re.search(r"\n +2/", self.output(job)), 60)  # the second epoch's line
         return job
 
     def undisturbed(self, epochs):
