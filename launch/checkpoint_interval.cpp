@@ -30,7 +30,8 @@ CheckpointInterval parse_interval(const std::string& text) {
                 interval.unit = value;
                 return interval;
             }
-    throw UsageError("'" + text + "' is not how often: a whole number from 1 of epochs, or such as 500steps, 10min, 2h");
+    throw UsageError("'" + text +
+                     "' is not how often: a whole number from 1 of epochs, or such as 500steps, 10min, 2h");
 }
 
 std::string interval_to_string(const CheckpointInterval& interval) {

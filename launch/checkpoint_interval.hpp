@@ -21,9 +21,9 @@ TextForm<CheckpointInterval> checkpoint_interval_text();
 
 /// Where a run has come to, for that question.
 struct RunProgress {
-    Index epoch = 0;           ///< complete ones
-    Index step = 0;            ///< of the whole run
-    bool epoch_ended = false;  ///< with this step
+    Index epoch = 0;                                   ///< complete ones
+    Index step = 0;                                    ///< of the whole run
+    bool epoch_ended = false;                          ///< with this step
     std::chrono::steady_clock::duration since_last{};  ///< checkpoint, or the start
 };
 

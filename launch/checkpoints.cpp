@@ -22,7 +22,8 @@ void move_file(const fs::path& from, const fs::path& to) {
     std::error_code error;
     fs::rename(from, to, error);
     if (error)
-        throw FileError(from.string() + ": cannot be renamed to " + to.filename().string() + ": " + error.message());
+        throw FileError(from.string() + ": cannot be renamed to " + to.filename().string() + ": " +
+                        error.message());
 }
 
 /// Gives the newest its second name. It keeps the first until the next one takes that, so that there is always one.
@@ -36,18 +37,14 @@ void copy_name(const fs::path& newest, const fs::path& previous) {
 void make_room(const fs::path& folder, Index keep) {
     if (keep == 1 || !is_there(checkpoint_path(folder))) return;
     for (Index age = keep - 1; age > 1; --age)
-        if (is_there(path_of_age(folder, age - 1))) move_file(path_of_age(folder, age - 1), path_of_age(folder, age));
+        if (is_there(path_of_age(folder, age - 1)))
+            move_file(path_of_age(folder, age - 1), path_of_age(folder, age));
     copy_name(checkpoint_path(folder), path_of_age(folder, 1));
 }
 
-/// What is wrong with it, empty if nothing.
-std::string damage_of(const fs::path& path) {
-    try {
-        SafetensorsFile::read(path);
-        return "";
-    } catch (const FileError& error) {
-        return error.what();
-    }
+std::string instruction_set_of(const SafetensorsFile& file) {
+    const auto found = file.metadata().find("lockstep.instruction_set");
+    return found == file.metadata().end() ? "" : found->second;
 }
 
 }  // namespace
@@ -72,12 +69,15 @@ CheckpointChoice choose_checkpoint(const fs::path& folder) {
     std::string note;
     if (all.front() != checkpoint_path(folder)) note = checkpoint_path(folder).string() + " is missing";
     for (const fs::path& path : all) {
-        const std::string damage = damage_of(path);
-        if (damage.empty())
-            return {path, note.empty() ? "" : note + ": goes on from " + path.filename().string() + ", the one before"};
-        note += (note.empty() ? "" : "; ") + damage;
+        try {
+            const SafetensorsFile file = SafetensorsFile::read(path);
+            if (!note.empty()) note += ": goes on from " + path.filename().string() + ", the one before";
+            return {path, instruction_set_of(file), note};
+        } catch (const FileError& error) {
+            note += (note.empty() ? "" : "; ") + std::string(error.what());
+        }
     }
-    return {all.front(), ""};
+    return {all.front(), "", ""};
 }
 
 void adopt_next_checkpoint(const fs::path& folder, Index keep) {

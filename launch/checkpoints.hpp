@@ -24,7 +24,8 @@ std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::path& f
 
 struct CheckpointChoice {
     std::filesystem::path path;
-    std::string note;  ///< what is wrong with newer ones, in one line; empty if nothing
+    std::string instruction_set;  ///< that it was computed with; empty if it does not say so
+    std::string note;             ///< what is wrong with newer ones, in one line; empty if nothing
 };
 
 /// The newest that is as it was written; the newest of all if none is. There must be one.

@@ -34,8 +34,8 @@ enum class Outcome { taken, held_by_another, gone, not_supported };
 bool is_same_file(const fs::path& path, int descriptor) {
     struct stat named {
     }, open{};
-    return ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 && named.st_dev == open.st_dev &&
-           named.st_ino == open.st_ino;
+    return ::lstat(path.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 &&
+           named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
 Outcome try_lock(const fs::path& path, int descriptor) {
@@ -80,7 +80,8 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / ".lock") {
         ::close(descriptor_);
         descriptor_ = -1;
         if (outcome == Outcome::not_supported) return;
-        if (outcome == Outcome::held_by_another && std::chrono::steady_clock::now() > end) refuse(folder, path_);
+        if (outcome == Outcome::held_by_another && std::chrono::steady_clock::now() > end)
+            refuse(folder, path_);
         std::this_thread::sleep_for(poll_interval);
     }
     write_holder(descriptor_);

@@ -41,7 +41,8 @@ TextForm<std::string> arrays_text() {
 }
 
 TextForm<ResumeMode> resume_text() {
-    return one_of<ResumeMode>({{"no", ResumeMode::no}, {"yes", ResumeMode::yes}, {"auto", ResumeMode::automatic}});
+    return one_of<ResumeMode>(
+        {{"no", ResumeMode::no}, {"yes", ResumeMode::yes}, {"auto", ResumeMode::automatic}});
 }
 
 TextForm<bool> verify_text() {
@@ -147,7 +148,8 @@ void add_run_options(OptionTable& table, RunOptions& run) {
               "how often, in epochs, or as 500steps, 10min, 2h", OptionRole::course);
     table
         .add("keep-checkpoints", run.keep_checkpoints, whole_number<Index>(1),
-             "how many: the newest, and those before it, for the case that it gets damaged", OptionRole::course)
+             "how many: the newest, and those before it, for the case that it gets damaged",
+             OptionRole::course)
         .kept_at_default = false;
     table.add_switch("resume", run.resume_mode, resume_text(), "yes",
                      "continue what the output folder holds, on any number of ranks; without a checkpoint, "

@@ -37,7 +37,8 @@ void add_options(OptionTable& table, StudyOptions& study) {
               OptionRole::course);
     add_options(table, study.run);
     // The combinations differ in these, and leave no checkpoints.
-    table.set_role({"bn", "batch-size", "replicas", "seed", "checkpoint-every", "keep-checkpoints"}, OptionRole::call);
+    table.set_role({"bn", "batch-size", "replicas", "seed", "checkpoint-every", "keep-checkpoints"},
+                   OptionRole::call);
 }
 
 void complete(StudyOptions& study) {

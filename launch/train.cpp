@@ -93,9 +93,10 @@ class Run {
     /// "epoch 3", or within the next one "epoch 3, step 17 of 20".
     std::string position_text() const {
         const TrainingPosition position = trainer_.position();
-        const std::string text = "epoch " + std::to_string(position.epoch);
+        std::string text = "epoch " + std::to_string(position.epoch);
         if (position.step == 0) return text;
-        return text + ", step " + std::to_string(position.step) + " of " + std::to_string(trainer_.steps_per_epoch());
+        return text + ", step " + std::to_string(position.step) + " of " +
+               std::to_string(trainer_.steps_per_epoch());
     }
 
     /// Rank 0 looks for all: ranks that look at a file by themselves may not see the same. Empty if there is none.
@@ -104,16 +105,31 @@ class Run {
         CheckpointChoice choice;
         if (folder_) choice = choose_checkpoint(options_.output);
         if (!choice.note.empty()) notes_.push_back(choice.note);
-        const std::string name = choice.path.filename().string();
-        return options_.output / communicator_.all_gather(name, "sharing which checkpoint is sound").front();
+        const auto share = [&](const std::string& text) {
+            return communicator_.all_gather(text, "sharing which checkpoint is sound").front();
+        };
+        keep_instruction_set(share(choice.instruction_set));
+        return options_.output / share(choice.path.filename().string());
+    }
+
+    /// Goes on with what the checkpoint was computed with, if the processors have it, for the same bits.
+    void keep_instruction_set(const std::string& name) {
+        const InstructionSet before = product_instruction_set();
+        if (forced_instruction_set()) return;
+        for (const InstructionSet set : available_instruction_sets())
+            if (to_string(set) == name) limit_product_instruction_set(set);
+        if (product_instruction_set() != before)
+            notes_.push_back("matrix products use " + name + ", not " + std::string(to_string(before)) +
+                             ": the checkpoint was computed so, and the bits depend on it");
     }
 
     void load(const std::filesystem::path& checkpoint) {
         const CheckpointOrigin origin = load_checkpoint(trainer_, checkpoint, beside_);
         const std::string here(to_string(product_instruction_set()));
         if (origin.instruction_set.empty() || origin.instruction_set == here) return;
-        notes_.push_back("the checkpoint was computed with " + origin.instruction_set + ", and this goes on with " +
-                         here + ": the bits will not be those of a run that was not interrupted");
+        notes_.push_back("the checkpoint was computed with " + origin.instruction_set +
+                         ", and this goes on with " + here +
+                         ": the bits will not be those of a run that was not interrupted");
     }
 
     void begin_folder() {
@@ -247,8 +263,8 @@ class Run {
     Console console_;
     Settings beside_;
     bool from_checkpoint_;
-    std::optional<RunFolder> folder_;  // on rank 0; before the trainer, so that nobody else writes meanwhile
-    std::vector<std::string> notes_;   // what there is to say about the initial weights, or the checkpoint
+    std::optional<RunFolder> folder_;   // on rank 0; before the trainer, so that nobody else writes meanwhile
+    std::vector<std::string> notes_;    // what there is to say about the initial weights, or the checkpoint
     std::filesystem::path checkpoint_;  // that the run goes on from
     Trainer<float> trainer_;
     Index saved_steps_ = -1;  // of the last checkpoint

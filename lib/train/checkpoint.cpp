@@ -2,7 +2,6 @@
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/failure_guard.hpp>
-#include <lockstep/lockstep.h>
 #include <lockstep/simd/instruction_set.hpp>
 #include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/model_file.hpp>
@@ -20,8 +19,8 @@ constexpr const char* settings_key = "lockstep.settings";
 constexpr const char* epoch_key = "lockstep.epoch";
 constexpr const char* step_key = "lockstep.step";  // within an epoch only, as its sums
 constexpr const char* loss_key = "lockstep.loss_sum";
-constexpr const char* score_keys[] = {"lockstep.scored_samples", "lockstep.score_sum_1", "lockstep.score_sum_2",
-                                      "lockstep.score_sum_3"};
+constexpr const char* score_keys[] = {"lockstep.scored_samples", "lockstep.score_sum_1",
+                                      "lockstep.score_sum_2", "lockstep.score_sum_3"};
 constexpr const char* version_key = "lockstep.version";
 constexpr const char* instruction_set_key = "lockstep.instruction_set";
 constexpr const char* optimizer_steps_key = "lockstep.optimizer_steps";
@@ -64,8 +63,8 @@ TrainingPosition position_of(const SafetensorsFile& file, Index steps_per_epoch)
     position.step = count_of(file, step_key);
     if (position.step > steps_per_epoch)
         throw FileError(file.path().string() + ": is damaged: metadata '" + step_key + "' is " +
-                        std::to_string(position.step) + ", but an epoch has " + std::to_string(steps_per_epoch) +
-                        " steps");
+                        std::to_string(position.step) + ", but an epoch has " +
+                        std::to_string(steps_per_epoch) + " steps");
     position.loss = number_of(file, loss_key);
     position.score.samples = number_of(file, score_keys[0]);
     for (std::size_t i = 0; i < position.score.parts.size(); ++i)
@@ -84,7 +83,7 @@ void add_position(const TrainingPosition& position, SafetensorsWriter& writer) {
 }
 
 void add_origin(SafetensorsWriter& writer) {
-    writer.set_metadata(version_key, lockstep_version());
+    writer.set_metadata(version_key, LOCKSTEP_VERSION);
     writer.set_metadata(instruction_set_key, std::string(to_string(product_instruction_set())));
 }
 
@@ -111,7 +110,8 @@ Settings joined(const Settings& settings, const Settings& more) {
 }
 
 template <class Scalar>
-CheckpointOrigin load_on_this_rank(Trainer<Scalar>& trainer, const std::filesystem::path& path, const Settings& more) {
+CheckpointOrigin load_on_this_rank(Trainer<Scalar>& trainer, const std::filesystem::path& path,
+                                   const Settings& more) {
     const SafetensorsFile file = SafetensorsFile::read(path);
     check_same_run(file, joined(trainer.settings(), more));
     const TrainingPosition position = position_of(file, trainer.steps_per_epoch());
@@ -169,8 +169,8 @@ CheckpointOrigin load_checkpoint(Trainer<Scalar>& trainer, const std::filesystem
     template LOCKSTEP_EXPORT void save_weights(const Network<Scalar>&, const std::filesystem::path&); \
     template LOCKSTEP_EXPORT void save_checkpoint(Trainer<Scalar>&, const std::filesystem::path&,     \
                                                   const Settings&);                                   \
-    template LOCKSTEP_EXPORT CheckpointOrigin load_checkpoint(                                        \
-        Trainer<Scalar>&, const std::filesystem::path&, const Settings&)
+    template LOCKSTEP_EXPORT CheckpointOrigin load_checkpoint(Trainer<Scalar>&,                       \
+                                                              const std::filesystem::path&, const Settings&)
 
 LOCKSTEP_INSTANTIATE(float);
 LOCKSTEP_INSTANTIATE(double);

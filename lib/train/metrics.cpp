@@ -2,8 +2,8 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/metrics.hpp>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -138,7 +138,7 @@ ParsedLine parse_line(const std::string& text) {
 
 /// Calls `take(text, parsed)` for each line, without its newline. Returns how many bytes at the end are no lines.
 std::uintmax_t for_each_line(const std::filesystem::path& path,
-                   const std::function<void(const std::string&, const ParsedLine&)>& take) {
+                             const std::function<void(const std::string&, const ParsedLine&)>& take) {
     std::ifstream file(path);
     if (!file) {
         throw FileError("cannot read " + path.string() + ": " + std::strerror(errno) + "; check the path");
@@ -148,7 +148,8 @@ std::uintmax_t for_each_line(const std::filesystem::path& path,
     for (Index number = 1; std::getline(file, text); ++number) {
         // The newline is written last: a line without one may be torn, even where what is there parses. After a power
         // cut a file may have its length, but zeros for what had not reached the disk.
-        if (file.eof() || text.find('\0') != std::string::npos) return std::filesystem::file_size(path) - good;
+        if (file.eof() || text.find('\0') != std::string::npos)
+            return std::filesystem::file_size(path) - good;
         good += text.size() + 1;
         std::optional<ParsedLine> parsed;
         try {

@@ -7,7 +7,7 @@
 namespace lockstep {
 namespace {
 
-constexpr Index sum_values = 5;  // loss, samples, parts of the score
+constexpr Index sum_values = 5;                // loss, samples, parts of the score
 constexpr Index head_values = sum_values + 1;  // and the request, of which the largest counts
 
 }  // namespace
@@ -39,8 +39,7 @@ StepSummary<Scalar>::StepSummary(const Communicator& communicator, const Replica
 }
 
 template <class Scalar>
-void StepSummary<Scalar>::start(std::uint64_t step, std::span<const StepSums> sums,
-                                int request) {
+void StepSummary<Scalar>::start(std::uint64_t step, std::span<const StepSums> sums, int request) {
     for (int i = 0; i < static_cast<int>(sums.size()); ++i) {
         double* const leaf = exchange_->leaf(i);
         const StepSums& mine = sums[static_cast<std::size_t>(i)];

@@ -110,7 +110,8 @@ void Trainer<Scalar>::set_up() {
 template <class Scalar>
 TrainingPosition Trainer<Scalar>::position() const {
     if (stage_ > Stage::between_steps)
-        throw UsageError("trainer: where a run stands is known between two steps: finish this one with update first");
+        throw UsageError(
+            "trainer: where a run stands is known between two steps: finish this one with update first");
     TrainingPosition position = done_;
     position.epoch = epoch_;
     return position;

@@ -17,7 +17,8 @@ TEST(CheckpointInterval, IsReadAsItIsWritten) {
         EXPECT_EQ(checkpoint_interval_text().write(read(text)), text);
     EXPECT_EQ(checkpoint_interval_text().write(read("3epochs")), "3");
     EXPECT_EQ(checkpoint_interval_text().write(read("1step")), "1steps");
-    for (const char* text : {"", "0", "-1", "0steps", "steps", "1.5", "10 min", "10minutes", "1e3", "99999999999999999999"})
+    for (const char* text :
+         {"", "0", "-1", "0steps", "steps", "1.5", "10 min", "10minutes", "1e3", "99999999999999999999"})
         EXPECT_THROW(read(text), UsageError) << text;
 }
 

@@ -115,6 +115,27 @@ TEST_F(OptionTableTest, DefaultsAreWhatTheMembersHold) {
     EXPECT_EQ(options.values.limit, std::nullopt);
 }
 
+TEST_F(OptionTableTest, ASwitchMayHaveAValue) {
+    const auto color_after = [](const std::vector<std::string>& words) {
+        Color color = Color::red;
+        long count = 0;
+        OptionTable table;
+        table.add("count", count, "how many");
+        table.add_switch("tint", color, one_of<Color>({{"red", Color::red}, {"green", Color::green}}),
+                         "green", "of the thing");
+        table.read_words(words);
+        EXPECT_EQ(names(table.settings()), std::vector<std::string>{"count"}) << "it belongs to the call";
+        return color;
+    };
+    EXPECT_EQ(color_after({}), Color::red);
+    EXPECT_EQ(color_after({"--tint"}), Color::green);
+    EXPECT_EQ(color_after({"--tint", "--count", "3"}), Color::green);
+    EXPECT_EQ(color_after({"--tint", "red"}), Color::red);
+    EXPECT_EQ(color_after({"--count", "3", "--tint=red"}), Color::red);
+    EXPECT_THROW(color_after({"--tint", "blue"}), UsageError);
+    EXPECT_THROW(color_after({"--tint", "red", "green"}), UsageError);
+}
+
 TEST_F(OptionTableTest, WhatIsWrittenReadsBack) {
     Options first, second;
     first.table.read_words(every_word);

@@ -7,6 +7,8 @@
 /// Where the targets are values, …_accuracy and …_top5 give way to train_rmse, test_rmse, test_mae and test_r2; where they
 /// are labels, to train_f1 and test_f1.
 ///
+/// Times are those since the run was last started: of an epoch that was interrupted, of its last part.
+///
 /// Numbers have 17 significant digits, so equal bits give equal text and the other way round. One that is not
 /// finite, or is not known, is NaN here and null in the file.
 #pragma once

@@ -205,7 +205,7 @@ class LOCKSTEP_EXPORT Trainer {
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;
-    Index step_ = 0;  // of the epoch, at hand
+    Index step_ = 0;         // of the epoch, at hand
     TrainingPosition done_;  // but for the epoch
     Stage stage_ = Stage::between_epochs;
     int request_ = 0;

@@ -27,7 +27,8 @@ std::uint64_t state_of(Trainer<float>& trainer) {
     hash.add_value(trainer.optimizer().step_count());
     const TrainingPosition position = trainer.position();
     for (const Index count : {position.epoch, position.step}) hash.add_value(count);
-    for (const double sum : {position.loss, position.score.samples, position.score.parts[0]}) hash.add_value(sum);
+    for (const double sum : {position.loss, position.score.samples, position.score.parts[0]})
+        hash.add_value(sum);
     return hash.value();
 }
 
@@ -56,7 +57,8 @@ TEST(CheckpointDamage, NoFlippedByteGoesUnnoticedOrChangesABit) {
             load_checkpoint(trainer, folder / "bad");
         } catch (const FileError& error) {
             ++refused;
-            EXPECT_NE(std::string(error.what()).find((folder / "bad").string()), std::string::npos) << error.what();
+            EXPECT_NE(std::string(error.what()).find((folder / "bad").string()), std::string::npos)
+                << error.what();
         }
         ASSERT_EQ(state_of(trainer), expected) << "byte " << at << " of " << sound.size();
     }

@@ -83,7 +83,8 @@ TEST(SafetensorsChecksum, IsNoMetadataOfTheUsersAndMayBeAbsent) {
     const ScratchFolder folder;
     example().write(folder / "model");
     EXPECT_EQ(SafetensorsFile::read(folder / "model").metadata().size(), 2u);
-    write_text(folder / "other", file_text(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"));
+    write_text(folder / "other",
+               file_text(R"({"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "abcd"));
     EXPECT_TRUE(SafetensorsFile::read(folder / "other").contains("w"));
 }
 
