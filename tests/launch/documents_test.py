@@ -13,7 +13,8 @@ import unittest
 
 from launcher import LAUNCHER, ROOT, LauncherTest, run, write_idx_data
 
-LEFT_OUT = ("launch/quickstart", "tests/run", "cmake ", "build/lockstep bench ", "$(pkg-config ", "export PKG_CONFIG_PATH",
+LEFT_OUT = ("launch/quickstart", "tests/run", "sbatch ", "cmake ", "build/lockstep bench ", "$(pkg-config ",
+            "export PKG_CONFIG_PATH",
             "export PYTHONPATH", "python3 -m lockstep", "python3 examples/numpy_batch_norm.py")
 NEEDS_ARRAYS = re.compile(r"data/\w|runs/(mine|weather)")
 DATA_OF_MNIST = "FOLDER_OF_MNIST"
