@@ -54,6 +54,10 @@ FailureReport::FailureReport() {
     MPI_Comm_size(communicator_, &size_);
 }
 
+FailureReport::~FailureReport() {
+    MPI_Comm_free(&communicator_);
+}
+
 std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text) const {
     // Short enough for MPI to take at once, so nobody waits for those who are not there to receive.
     for (int other = 0; other < size_; ++other) {

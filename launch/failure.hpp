@@ -8,10 +8,14 @@
 
 namespace lockstep::launch {
 
-/// Reports errors over a communicator of its own, which must be made before anything can go wrong.
+/// Reports errors over a communicator of its own, which must be made before anything can go wrong, and is freed when all
+/// ranks are at their end: within the life of the Session.
 class FailureReport {
   public:
     FailureReport();
+    ~FailureReport();
+    FailureReport(const FailureReport&) = delete;
+    FailureReport& operator=(const FailureReport&) = delete;
 
     /// Says what went wrong on this rank. Where all ranks fail within two seconds, one of them prints each
     /// different fault once, and this returns, for the caller to leave with a non-zero exit. Where some do

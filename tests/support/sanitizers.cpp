@@ -27,8 +27,6 @@ SANITIZER_HOOK const char* __lsan_default_suppressions() {
            // A communicator that has failed, or outlives MPI, may never be freed; that
            // all others are, mpi_exchange_count tests.
            "leak:ompi_comm_idup_with_info\n"
-           // As long as the process, and a program that fails does not end MPI.
-           "leak:lockstep::launch::FailureReport::FailureReport\n"
            "leak:libopen-rte.so\n"
            "leak:libopen-pal.so\n"
            "leak:/mca_\n"
