@@ -38,6 +38,10 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
 void* operator new[](std::size_t bytes, std::align_val_t alignment) {
     return allocate(bytes, static_cast<std::size_t>(alignment));
 }
+// With sanitizers the default of this one, which std::stable_partition calls, does not end up in the others.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+    return allocate(bytes, 1);
+}
 // Both sides of each pair are replaced here, which GCC 12 overlooks where it inlines only one of them.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void operator delete(void* memory) noexcept {

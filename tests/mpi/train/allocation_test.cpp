@@ -25,12 +25,15 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// The other forms end up here by default.
+// The other forms end up here by default; with sanitizers the one that std::stable_partition calls does not.
 void* operator new(std::size_t size) {
     return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
 void* operator new(std::size_t size, std::align_val_t alignment) {
     return allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
 }
 // Both sides of each pair are replaced here, which GCC 12 overlooks where it inlines only one of them.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
