@@ -13,8 +13,8 @@ namespace {
 
 /// Each rank by itself.
 Nodes lone_ranks(const Communicator& communicator) {
-    std::vector<std::vector<int>> ranks;
-    for (int rank = 0; rank < communicator.size(); ++rank) ranks.push_back({rank});
+    std::vector<std::vector<int>> ranks(static_cast<std::size_t>(communicator.size()));
+    for (int rank = 0; rank < communicator.size(); ++rank) ranks[static_cast<std::size_t>(rank)] = {rank};
     return {std::move(ranks), communicator.rank()};
 }
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 namespace lockstep {
@@ -26,7 +27,9 @@ struct Reach {
     std::int64_t ranks = 0;
     std::uint64_t hash = 0;  // of them
 
-    friend auto operator<=>(const Reach&, const Reach&) = default;
+    friend bool operator<(const Reach& left, const Reach& right) {
+        return std::tie(left.first, left.ranks, left.hash) < std::tie(right.first, right.ranks, right.hash);
+    }
 };
 
 template <class Value>

@@ -58,6 +58,7 @@ std::vector<Scalar*> moved(std::vector<Scalar*> arrays, Index values) {
 
 std::vector<SumParty> parties_of(const ReplicaMap& map) {
     std::vector<SumParty> parties;
+    parties.reserve(static_cast<std::size_t>(map.ranks()));
     for (int rank = 0; rank < map.ranks(); ++rank) parties.push_back({rank, map.block(rank)});
     return parties;
 }
@@ -103,6 +104,7 @@ template <class Scalar>
 void ReplicaSum<Scalar>::make_levels(const std::vector<SumParty>& parties, int me, std::vector<Scalar*> cover,
                                      Scalar* result) {
     std::vector<ReplicaRange> replicas;
+    replicas.reserve(parties.size());
     for (const SumParty& party : parties) replicas.push_back(party.replicas);
     const ReplicaRange tree{replicas.front().begin, replicas.back().end};
     const bool single_nodes =
