@@ -69,8 +69,9 @@ void bench_command(const std::vector<std::string>& arguments) {
     else if (what == "scaling")
         rows = bench_scaling(world, options.run);
     else
-        throw UsageError("bench: '" + what +
-                         "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
+        throw UsageError(
+            "bench: '" + what +
+            "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},

@@ -27,6 +27,7 @@ struct Reach {
     std::int64_t ranks = 0;
     std::uint64_t hash = 0;  // of them
 
+    friend bool operator==(const Reach&, const Reach&) = default;
     friend bool operator<(const Reach& left, const Reach& right) {
         return std::tie(left.first, left.ranks, left.hash) < std::tie(right.first, right.ranks, right.hash);
     }
