@@ -55,7 +55,8 @@ mount --bind "$place/hosts" /etc/hosts
 hostname head
 ip link set lo up
 if [ "$switch" = bridge ]; then
-    ip link add eth0 type bridge
+    # An address of its own: else it takes those of its hosts, another one when one of them goes, and the others wonder.
+    ip link add eth0 address 02:00:00:00:00:01 type bridge
     ip address add "$network.100/24" dev eth0
     ip link set eth0 up
 fi
@@ -299,6 +300,10 @@ class Cluster:
     def cut_off(self, name):
         """Takes the host's cable out of the switch (the kernel's, not ours)."""
         self.head_output("ip", "link", "set", f"to-{name}", "down")
+
+    def kill(self, name):
+        """Ends the host as a power cut does: with its first process go all others, and its network."""
+        self.head_output("kill", "-KILL", self.pid(name))
 
     def ranks(self):
         """(host, process number on this machine) of each rank that runs, by rank."""
