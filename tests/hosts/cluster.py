@@ -29,7 +29,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "launch"))
 
-from launcher import LAUNCHER, TIME_FACTOR, Result, wait_for  # noqa: E402 (its folder has just become known)
+from launcher import LAUNCHER, RANK_VARIABLES, TIME_FACTOR, Result, wait_for  # noqa: E402 (its folder has just become known)
 
 MPIRUN = shutil.which(os.environ.get("LOCKSTEP_MPIRUN") or "mpirun") or "mpirun"
 SWITCH = HERE / "switch.py"
@@ -318,7 +318,7 @@ class Cluster:
                 continue
             for word in words:
                 key, _, value = word.partition(b"=")
-                if key == b"OMPI_COMM_WORLD_RANK":
+                if key in RANK_VARIABLES:
                     found[int(value)] = (root, int(entry.name))
         return found
 

@@ -44,10 +44,11 @@ def reason_for_no_slurm():
 
 
 class Slurm(Cluster):
-    """A cluster whose hosts take jobs."""
+    """A cluster whose hosts take jobs; `settings` of slurm.conf beside those above."""
 
-    def __init__(self, hosts):
+    def __init__(self, hosts, **settings):
         super().__init__(hosts)
+        self.settings = settings
         try:
             self._start_slurm()
         except BaseException:
@@ -61,6 +62,7 @@ class Slurm(Cluster):
         with open(self.root / "hosts", "a", encoding="ascii") as names:
             names.write(f"{NETWORK}.100 head\n")
         text = CONFIGURATION.format(network=NETWORK, shared=shared, local=local)
+        text += "".join(f"{name}={value}\n" for name, value in self.settings.items())
         for number, name in enumerate(self.names, 1):
             text += f"NodeName={name} NodeAddr={NETWORK}.{number} CPUs={CPUS} State=UNKNOWN\n"
         (folder / "slurm.conf").write_text(text)

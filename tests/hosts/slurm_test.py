@@ -1,6 +1,8 @@
 """The batch scripts of launch/slurm, as shipped, under a Slurm of two hosts: whatever interrupts a job, it ends with the
 bits of a run that was left alone."""
+import os
 import re
+import signal
 import sys
 import unittest
 
@@ -17,9 +19,11 @@ EPOCHS = 150
 
 
 class SlurmTest(LauncherTest):
+    SETTINGS = {}
+
     @classmethod
     def setUpClass(cls):
-        cls.slurm = Slurm(2)
+        cls.slurm = Slurm(2, **cls.SETTINGS)
         cls.addClassCleanup(cls.slurm.close)
 
     def setUp(self):
@@ -52,6 +56,8 @@ class SlurmTest(LauncherTest):
         self.assertEqual(self.slurm.job(job)["JobState"], "COMPLETED", self.output(job))
         self.assertIn(f"fingerprint: {self.undisturbed(epochs)}", self.output(job))
 
+
+class Jobs(SlurmTest):
     def test_a_run_over_two_hosts_has_the_bits_of_one_rank(self):
         job = self.submit(TRAIN, *RECIPE, "--epochs", "2", "--output", "mine")
         self.check_bits(job, 2)
@@ -98,6 +104,15 @@ class SlurmTest(LauncherTest):
         self.assertEqual(self.slurm.job(job)["JobState"], "CANCELLED")
         self.assertEqual(self.slurm.job(job)["Restarts"], "0")
 
+    def test_a_rank_that_is_killed_ends_the_job_which_goes_on_when_it_is_submitted_again(self):
+        job = self.start_long_run("--epochs", EPOCHS)
+        found = wait_for(lambda: len(ranks := self.slurm.ranks()) == 4 and ranks)
+        os.kill(found[2][1], signal.SIGKILL)
+        self.wait_for_state(job, "FAILED", seconds=30)
+        again = self.submit(TRAIN, *RECIPE, "--epochs", EPOCHS)
+        self.check_bits(again)
+        self.assertIn("  resumed after ", self.output(again))
+
     def test_a_study_is_a_job_for_each_seed(self):
         study = [*SMALL_MODEL, "--modes", "local,sync", "--batch-sizes", "4", "--global-batch", "16", "--train-samples",
                  "96", "--test-samples", "40", "--epochs", "1"]
@@ -107,6 +122,17 @@ class SlurmTest(LauncherTest):
             output = (self.folder / f"lockstep-study-{job}-seed-{seed}.out").read_text()
             results = self.folder / "runs" / f"study-seed-{seed}" / "results.csv"
             self.assertTrue(results.exists(), output)
+
+
+class KilledHost(SlurmTest):
+    SETTINGS = {"SlurmdTimeout": 6}  # seconds until Slurm misses the host; five minutes by itself
+
+    def test_gives_its_job_to_another_one_that_goes_on(self):
+        job = self.start_long_run("--epochs", 2 * EPOCHS, size=["--nodes=1", "--ntasks-per-node=3"])
+        self.slurm.kill(self.slurm.job(job)["BatchHost"])
+        wait_for(lambda: self.slurm.job(job)["Restarts"] == "1", 60)
+        self.check_bits(job, 2 * EPOCHS)
+        self.assertIn("  resumed after ", self.output(job))
 
 
 if __name__ == "__main__":
