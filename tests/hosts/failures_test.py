@@ -112,6 +112,21 @@ class Ranks(HostsTest):
                 self.check_names_of_the_missing(found)
                 self.cluster.end(process)
 
+    def test_of_a_host_that_is_killed_go_on_on_the_others(self):
+        words = ["train", *SMALL_MODEL, "--train-samples", "480", "--test-samples", "40", "--replicas", "6", "--epochs", "200",
+                 "--output", "run"]
+        with Cluster(3) as self.cluster:
+            self.setUp()
+            process = self.cluster.start((1, 2, 1), [LAUNCHER, *words])
+            wait_for(lambda: (self.folder / "run" / "checkpoint.safetensors").exists())
+            begin = time.monotonic()
+            self.cluster.kill("node2")
+            result = self.cluster.finish(process, begin)
+            self.assertNotIn(result.code, (0, 124), result)
+            continued = self.succeed_on((2, 0, 1), "train", "--resume", "--output", "run")
+            self.assertIn("resumed after", continued.out)
+            self.assertEqual(continued.fingerprint, self.succeed_on((1,), *words[:-1], "whole").fingerprint)
+
     def check_names_of_the_missing(self, found):
         """Each side speaks, by one rank at least, and names ranks of the other side only."""
         sides = set()

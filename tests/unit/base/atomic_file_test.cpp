@@ -3,12 +3,35 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <fcntl.h>
+#include <cerrno>
 #include <string>
 
 #include "support/file_size_limit.hpp"
 #include "support/scratch_folder.hpp"
+
+namespace {
+
+/// What the calls below fail with, from the one after so many on; 0 where they do as they should.
+int fsync_error = 0, rename_error = 0;
+int good_fsyncs = 0;
+
+}  // namespace
+
+// In place of the C library's, for all of this program: a file system that fails when it is asked to keep its word.
+extern "C" int fsync(int file) {
+    if (fsync_error == 0 || good_fsyncs-- > 0) return static_cast<int>(syscall(SYS_fsync, file));
+    errno = fsync_error;
+    return -1;
+}
+extern "C" int rename(const char* from, const char* to) noexcept {
+    if (rename_error == 0) return renameat(AT_FDCWD, from, AT_FDCWD, to);
+    errno = rename_error;
+    return -1;
+}
 
 namespace lockstep {
 namespace {
@@ -121,6 +144,47 @@ TEST(AtomicFile, NoticesThatTheBytesDoNotFit) {
     }
     EXPECT_EQ(read_text(folder / "result"), "old");
     EXPECT_EQ(folder.entries(), 1);
+}
+
+/// The error of a commit that replaces "old", and what the folder holds afterwards.
+std::string message_of_commit(const ScratchFolder& folder) {
+    write_text(folder / "result", "old");
+    const std::string message = message_of([&] {
+        AtomicFile file(folder / "result");
+        file.write("new");
+        file.commit();
+    });
+    fsync_error = rename_error = 0;
+    EXPECT_EQ(folder.entries(), 1) << "nothing half is left";
+    return message;
+}
+
+TEST(AtomicFile, WhereTheDiskFailsToFlushTheOldFileStays) {
+    const ScratchFolder folder;
+    fsync_error = EIO;
+    good_fsyncs = 0;
+    const std::string message = message_of_commit(folder);
+    EXPECT_NE(message.find("cannot flush " + (folder / "result").string()), std::string::npos) << message;
+    EXPECT_EQ(read_text(folder / "result"), "old");
+}
+
+TEST(AtomicFile, WhereRenamingFailsTheOldFileStays) {
+    const ScratchFolder folder;
+    rename_error = EXDEV;
+    const std::string message = message_of_commit(folder);
+    EXPECT_NE(message.find("cannot put in place " + (folder / "result").string()), std::string::npos)
+        << message;
+    EXPECT_EQ(read_text(folder / "result"), "old");
+}
+
+TEST(AtomicFile, WhereTheFolderCannotBeFlushedTheErrorSaysSo) {
+    const ScratchFolder folder;
+    fsync_error = EIO;
+    good_fsyncs = 1;
+    const std::string message = message_of_commit(folder);
+    EXPECT_NE(message.find("cannot flush the folder of " + (folder / "result").string()), std::string::npos)
+        << message;
+    EXPECT_EQ(read_text(folder / "result"), "new") << "in its place, though a power cut might still undo it";
 }
 
 }  // namespace
