@@ -149,7 +149,7 @@ TEST(AtomicFile, NoticesThatTheBytesDoNotFit) {
 /// The error of a commit that replaces "old", and what the folder holds afterwards.
 std::string message_of_commit(const ScratchFolder& folder) {
     write_text(folder / "result", "old");
-    const std::string message = message_of([&] {
+    const std::string message = message_of<FileError>([&] {
         AtomicFile file(folder / "result");
         file.write("new");
         file.commit();
