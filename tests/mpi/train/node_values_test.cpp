@@ -36,8 +36,8 @@ void sleep(double seconds) {
     std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
 }
 
-/// A linear layer of one output for each input that says that its gradients are complete, dawdles on the last rank, and
-/// only then reads its parameters.
+/// A linear layer of one output for each input that says that its gradients are complete, dawdles on the first rank, and
+/// only then reads its parameters, which another rank steps.
 template <class Scalar>
 class Dawdler final : public Layer<Scalar> {
   public:
@@ -59,7 +59,7 @@ class Dawdler final : public Layer<Scalar> {
             pass.gradients.push(r, offset_, offset_ + features());
         }
         this->report_ready(pass);
-        if (last_rank() && world_size() > 1) sleep(0.01);
+        if (world_rank() == 0 && world_size() > 1) sleep(0.01);
         for (std::size_t r = 0; r < pass.dz.size(); ++r)
             for (Index i = 0; i < pass.dx[r].size(); ++i)
                 pass.dx[r].data[i] = pass.dz[r].data[i] * weight_[i % features()];
@@ -138,7 +138,8 @@ TEST(NodeValues, NobodyWritesWhatASlowRankStillReads) {
         });
     });
     TrainerOptions options = options_of();
-    options.model = "linear 5, dawdler";
+    // Nothing before it has gradients that the sums would wait for, but relu wants to know its dz.
+    options.model = "relu, dawdler, linear 5";
     expect_same_as_alone(options);
 }
 
