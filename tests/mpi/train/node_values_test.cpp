@@ -37,7 +37,7 @@ void sleep(double seconds) {
 }
 
 /// A linear layer of one output for each input that says that its gradients are complete, dawdles on the first rank, and
-/// only then reads its parameters, which another rank steps.
+/// only then reads its parameters, which another rank steps: they are what they were.
 template <class Scalar>
 class Dawdler final : public Layer<Scalar> {
   public:
@@ -59,7 +59,9 @@ class Dawdler final : public Layer<Scalar> {
             pass.gradients.push(r, offset_, offset_ + features());
         }
         this->report_ready(pass);
+        const std::vector<Scalar> before(weight_, weight_ + features());
         if (world_rank() == 0 && world_size() > 1) sleep(0.01);
+        EXPECT_TRUE(std::equal(before.begin(), before.end(), weight_)) << "written within backward";
         for (std::size_t r = 0; r < pass.dz.size(); ++r)
             for (Index i = 0; i < pass.dx[r].size(); ++i)
                 pass.dx[r].data[i] = pass.dz[r].data[i] * weight_[i % features()];
