@@ -47,6 +47,28 @@ bool on_all(const Communicator& communicator, bool here) {
     return std::ranges::count(all, 1) == communicator.size();
 }
 
+/// The pages of an array that hold something else than another block, and what they hold.
+class OtherPages {
+  public:
+    OtherPages(const PagedMemory& array, const std::byte* other) {
+        for (std::size_t at = 0; at < array.bytes(); at += PagedMemory::page_size()) {
+            const std::size_t bytes = std::min(PagedMemory::page_size(), array.bytes() - at);
+            const std::byte* const page = array.data() + at;
+            if (std::memcmp(page, other + at, bytes) != 0) pages_.push_back({at, {page, page + bytes}});
+        }
+    }
+    void write_to(const PagedMemory& array) const {
+        for (const Page& page : pages_) std::ranges::copy(page.content, array.data() + page.place);
+    }
+
+  private:
+    struct Page {
+        std::size_t place;
+        std::vector<std::byte> content;
+    };
+    std::vector<Page> pages_;
+};
+
 }  // namespace
 
 std::unique_ptr<NodeArrays> NodeArrays::share(const Communicator& communicator,
@@ -81,8 +103,11 @@ std::unique_ptr<NodeArrays> NodeArrays::share(const Communicator& communicator,
     if (!on_all(communicator, memory->block != nullptr)) return nullptr;
     // What has been shown before a refusal is what the array held.
     bool shown = true;
-    for (std::size_t i = 0; i < arrays.size(); ++i)
-        shown = shown && arrays[i]->show(file.descriptor(), memory->places[i]);
+    for (std::size_t i = 0; i < arrays.size() && shown; ++i) {
+        const OtherPages own(*arrays[i], memory->block.get() + memory->places[i]);
+        shown = arrays[i]->show(file.descriptor(), memory->places[i]);
+        if (shown) own.write_to(*arrays[i]);
+    }
     if (!on_all(communicator, shown)) return nullptr;
     memory->arrays = std::move(arrays);
     return std::unique_ptr<NodeArrays>(new NodeArrays(communicator, std::move(memory)));
@@ -169,6 +194,17 @@ void NodeArrays::publish() const {
 
 void NodeArrays::renew() const {
     for (PagedMemory* const array : memory_->arrays) array->renew();
+}
+
+bool NodeArrays::sees_its_share() const {
+    for (std::size_t i = 0; i < memory_->arrays.size(); ++i) {
+        const PagedMemory& seen = *memory_->arrays[i];
+        const Share share = share_of(static_cast<Index>(seen.bytes()), 1);
+        if (std::memcmp(node_side(i) + share.begin, seen.data() + share.begin,
+                        static_cast<std::size_t>(share.end - share.begin)) != 0)
+            return false;
+    }
+    return true;
 }
 
 bool NodeArrays::sees_the_nodes() const {

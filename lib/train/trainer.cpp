@@ -138,7 +138,6 @@ TrainingPosition Trainer<Scalar>::position() const {
     if (stage_ > Stage::between_steps)
         throw UsageError(
             "trainer: where a run stands is known between two steps: finish this one with update first");
-    check_written();
     TrainingPosition position = done_;
     position.epoch = epoch_;
     return position;
@@ -253,7 +252,6 @@ void Trainer<Scalar>::begin_epoch() {
 template <class Scalar>
 void Trainer<Scalar>::end_epoch() {
     expect(Stage::between_steps, "end_epoch");
-    check_written();
     const std::string parameter = last_not_finite(network_.layout(), std::as_const(network_).parameters());
     if (!parameter.empty())
         throw NumericalError("the parameters are no longer finite after epoch " + std::to_string(epoch_ + 1) +
@@ -322,9 +320,7 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) + ": " +
                              why_loss_is_not_finite(network_, loss_->text(), optimizer_.step_count() > 0));
     end_backward(learning_rate);
-    if (!std::isfinite(learning_rate))
-        throw UsageError("trainer: the learning rate of step " + std::to_string(step_) + " is " +
-                         shortest_text(learning_rate));
+    if (!std::isfinite(learning_rate)) refuse_rate(learning_rate);
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
     step_parameters({gradients, std::as_const(network_).parameters().size()}, learning_rate);
@@ -335,24 +331,36 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
 }
 
 template <class Scalar>
+void Trainer<Scalar>::refuse_rate(double learning_rate) const {
+    const UsageError error("trainer: the learning rate of step " + std::to_string(step_) + " is " +
+                           shortest_text(learning_rate));
+    // The ranks of this node have the same; those of others may have a number, and would wait.
+    if (!node_ || nodes_of(communicator_)->count() > 1) communicator_.announce_failure(error.what());
+    throw error;
+}
+
+template <class Scalar>
 void Trainer<Scalar>::end_backward(double learning_rate) {
     if (!node_) return;
     const bool parameters = network_.take_parameters_handed_out(), state = optimizer_.take_state_handed_out();
+    // What was written otherwise, by a layer in its forward or through a view that a caller has kept, all ranks have
+    // written alike if they are sane, and so whoever steps it sees it.
+    const bool written = parameters || state || !node_->sees_its_share();
     // Gradients are complete before all ranks have ended backward: a layer may say that its own are, and then read its
     // parameters for those of its input.
-    const auto& brought = node_->meet(
-        "ending backward", {std::bit_cast<std::uint64_t>(learning_rate),
-                            static_cast<std::uint64_t>(optimizer_.step_count()), parameters || state});
+    const auto& brought =
+        node_->meet("ending backward", {std::bit_cast<std::uint64_t>(learning_rate),
+                                        static_cast<std::uint64_t>(optimizer_.step_count()), written});
     node_->require_same("a step's learning rate", 0,
                         [](std::uint64_t bits) { return shortest_text(std::bit_cast<double>(bits)); });
     node_->require_same("how many steps the optimizer has made", 1,
                         [](std::uint64_t count) { return std::to_string(count); });
-    callers_wrote_ = std::ranges::any_of(brought, [](const auto& one) { return one[2] != 0; });
-    if (callers_wrote_) take_what_callers_wrote();
+    written_ = std::ranges::any_of(brought, [](const auto& one) { return one[2] != 0; });
+    if (written_) take_what_was_written();
 }
 
 template <class Scalar>
-void Trainer<Scalar>::take_what_callers_wrote() {
+void Trainer<Scalar>::take_what_was_written() {
     node_->meet("comparing parameters", {hash_of_values()});
     node_->require_same("the parameters, averages and optimizer's state before a step", 0, to_hex16);
     node_->publish();
@@ -368,18 +376,9 @@ void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double 
     }
     or_announce(communicator_, [&] { optimizer_.step(node_side_, share_, mine, learning_rate); });
     if (!node_) return;
-    node_->meet("updating the parameters");
-    if (std::exchange(callers_wrote_, false)) node_->renew();
-}
-
-template <class Scalar>
-void Trainer<Scalar>::check_written() const {
-    const bool may_be_written = network_.parameters_handed_out() || optimizer_.state_handed_out();
-    if (!in_epoch() || !node_ || may_be_written || node_->sees_the_nodes()) return;
-    throw UsageError(
-        "trainer: parameters or the optimizer's state were written within the epoch through a view from "
-        "before the last "
-        "step: ask network().parameters() or optimizer().state() for a new one after each step");
+    // Who writes the values that are there already is seen only now: the page that was written lacks this step.
+    const auto& brought = node_->meet("updating the parameters", {written_ || !node_->sees_its_share()});
+    if (std::ranges::any_of(brought, [](const auto& one) { return one[0] != 0; })) node_->renew();
 }
 
 template <class Scalar>

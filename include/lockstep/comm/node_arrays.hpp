@@ -29,9 +29,10 @@ class LOCKSTEP_EXPORT NodeArrays {
         Index end = 0;
     };
 
-    /// Collective: makes arrays that hold the same on all ranks the node's, which outlive this object. Null, alike on all
-    /// ranks, and nothing has changed but whose memory it is, where no two ranks share a node or one of them cannot share
-    /// its memory. Throws CommunicationError, alike on all ranks, where the sizes differ, and after the time-out.
+    /// Collective: makes arrays the node's, which outlive this object. The node has what its first rank holds; what another
+    /// one holds beside that stays its own, as if it had been written afterwards. Null, alike on all ranks, and nothing has
+    /// changed but whose memory it is, where no two ranks share a node or one of them cannot share its memory. Throws
+    /// CommunicationError, alike on all ranks, where the sizes differ, and after the time-out.
     static std::unique_ptr<NodeArrays> share(const Communicator& communicator,
                                              std::vector<PagedMemory*> arrays);
     ~NodeArrays();
@@ -60,8 +61,9 @@ class LOCKSTEP_EXPORT NodeArrays {
     void publish() const;
     /// After all have published and met: this rank sees what the node has.
     void renew() const;
-    /// Whether it does already.
+    /// Whether it does already; in its share alone, where what all ranks write alike is noticed by whose share it is.
     bool sees_the_nodes() const;
+    bool sees_its_share() const;
 
   private:
     struct Memory;

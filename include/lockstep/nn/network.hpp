@@ -39,8 +39,7 @@ class LOCKSTEP_EXPORT Network {
     const ParameterLayout& layout() const { return layout_; }
 
     /// The flat arrays. Parameters in the optimizer's hands; averages in those of the batch norms. A caller may write
-    /// parameters too, alike on all ranks: within an epoch of a trainer's through what this has returned since the step
-    /// before.
+    /// parameters too, alike on all ranks.
     std::span<Scalar> parameters() {
         parameters_handed_out_ = true;
         return store_->parameters;

@@ -123,8 +123,7 @@ class LOCKSTEP_EXPORT Optimizer {
     const OptimizerOptions& options() const { return options_; }
 
     /// For checkpoints: what a new optimizer must be given to continue with the same bits. Empty for sgd
-    /// without momentum. The spans stay valid as long as the optimizer; they may be written through, within an epoch of a
-    /// trainer's those that this has returned since the step before.
+    /// without momentum. The spans stay valid as long as the optimizer and may be written through.
     std::vector<State> state();
     std::vector<ConstState> state() const;
     /// As Network's for parameters.

@@ -200,23 +200,6 @@ TEST(NodeValues, RatesThatDifferAreNamed) {
     EXPECT_TRUE(contains(none, "learning rate: 0.1 on rank 0; nan on rank")) << none;
 }
 
-TEST(NodeValues, AViewFromBeforeAStepIsNoSilentWayToWrite) {
-    if (!shares_memory()) return;
-    const Images data = noisy_columns(120);
-    const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
-    Trainer<float> trainer(options_of(), data, world);
-    trainer.begin_epoch();
-    const std::span<float> view = trainer.network().parameters();
-    const std::string text = error_of<UsageError>([&] {
-        for (Index step = 0; step < trainer.steps_per_epoch(); ++step) {
-            trainer.step(step);
-            view[1] = 0.5F;
-        }
-        trainer.end_epoch();
-    });
-    EXPECT_TRUE(contains(text, "through a view from before the last step")) << text;
-}
-
 /// Plain descent that does something else on the last rank at its second step.
 class Unwilling final : public UpdateRule {
   public:
