@@ -2,10 +2,12 @@
 #include <lockstep/base/paged_array.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <new>
 
 #ifdef __linux__
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
@@ -71,7 +73,56 @@ void PagedMemory::renew() {
     if (data_ != nullptr) ::madvise(data_, page_bytes(), MADV_DONTNEED);
 }
 
+PageCopies::PageCopies() : file_(::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) {}
+
+PageCopies::~PageCopies() {
+    if (file_ >= 0) ::close(file_);
+}
+
+bool PageCopies::any_of(const PagedMemory& memory) const {
+    // One number for each page: see pagemap.rst of the kernel's documentation.
+    constexpr std::uint64_t of_a_file = std::uint64_t{1} << 61, swapped = std::uint64_t{1} << 62,
+                            present = std::uint64_t{1} << 63;
+    std::array<std::uint64_t, 512> numbers;
+    std::size_t page = reinterpret_cast<std::uintptr_t>(memory.data()) / PagedMemory::page_size();
+    std::size_t left = memory.page_bytes() / PagedMemory::page_size();
+    while (left > 0) {
+        const std::size_t count = std::min(left, numbers.size());
+        const auto bytes = static_cast<ssize_t>(count * sizeof numbers[0]);
+        if (::pread(file_, numbers.data(), count * sizeof numbers[0],
+                    static_cast<off_t>(page * sizeof numbers[0])) != bytes)
+            return true;  // who cannot look supposes it
+        for (std::size_t i = 0; i < count; ++i)
+            if ((numbers[i] & (present | swapped)) != 0 && (numbers[i] & of_a_file) == 0) return true;
+        page += count;
+        left -= count;
+    }
+    return false;
+}
+
+bool PageCopies::can_tell(PagedMemory& memory) const {
+    if (memory.bytes() == 0) return true;
+    auto* const first = static_cast<volatile std::byte*>(memory.data());
+    const std::byte value = *first;
+    if (any_of(memory)) return false;
+    *first = value;
+    if (!any_of(memory)) return false;
+    memory.renew();
+    return *first == value && !any_of(memory);
+}
+
 #else
+
+PageCopies::PageCopies() = default;
+PageCopies::~PageCopies() = default;
+
+bool PageCopies::any_of(const PagedMemory&) const {
+    return true;
+}
+
+bool PageCopies::can_tell(PagedMemory&) const {
+    return false;
+}
 
 std::size_t PagedMemory::page_size() {
     return 4096;

@@ -18,6 +18,7 @@ struct NodeArrays::Memory {
     Mapping block;
     std::vector<PagedMemory*> arrays;  // as this rank sees them
     std::vector<std::size_t> places;   // where the node has them, from the block's first byte
+    PageCopies copies;
 };
 
 struct NodeArrays::Counters {
@@ -105,7 +106,7 @@ std::unique_ptr<NodeArrays> NodeArrays::share(const Communicator& communicator,
     bool shown = true;
     for (std::size_t i = 0; i < arrays.size() && shown; ++i) {
         const OtherPages own(*arrays[i], memory->block.get() + memory->places[i]);
-        shown = arrays[i]->show(file.descriptor(), memory->places[i]);
+        shown = arrays[i]->show(file.descriptor(), memory->places[i]) && memory->copies.can_tell(*arrays[i]);
         if (shown) own.write_to(*arrays[i]);
     }
     if (!on_all(communicator, shown)) return nullptr;
@@ -196,22 +197,9 @@ void NodeArrays::renew() const {
     for (PagedMemory* const array : memory_->arrays) array->renew();
 }
 
-bool NodeArrays::sees_its_share() const {
-    for (std::size_t i = 0; i < memory_->arrays.size(); ++i) {
-        const PagedMemory& seen = *memory_->arrays[i];
-        const Share share = share_of(static_cast<Index>(seen.bytes()), 1);
-        if (std::memcmp(node_side(i) + share.begin, seen.data() + share.begin,
-                        static_cast<std::size_t>(share.end - share.begin)) != 0)
-            return false;
-    }
-    return true;
-}
-
-bool NodeArrays::sees_the_nodes() const {
-    for (std::size_t i = 0; i < memory_->arrays.size(); ++i)
-        if (std::memcmp(node_side(i), memory_->arrays[i]->data(), memory_->arrays[i]->bytes()) != 0)
-            return false;
-    return true;
+bool NodeArrays::was_written() const {
+    return std::ranges::any_of(memory_->arrays,
+                               [this](const PagedMemory* array) { return memory_->copies.any_of(*array); });
 }
 
 }  // namespace lockstep

@@ -206,7 +206,6 @@ void Optimizer<Scalar>::step_by_rule(const Segment& segment, const Arrays& array
 
 template <class Scalar>
 auto Optimizer<Scalar>::state() -> std::vector<State> {
-    state_handed_out_ = true;
     std::vector<State> all;
     for (std::size_t i = 0; i < state_.size(); ++i) all.push_back({names_[i], state_[i]});
     return all;

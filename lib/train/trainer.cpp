@@ -45,6 +45,10 @@ SamplerOptions sampler_options(const TrainerOptions& options, const Dataset& dat
             .shuffle = options.shuffle};
 }
 
+bool any_brings_one(const std::vector<NodeArrays::Brought>& brought, std::size_t place) {
+    return std::ranges::any_of(brought, [place](const auto& one) { return one[place] != 0; });
+}
+
 /// Where the numbers of passes that are no training steps begin: they draw their own dropout.
 constexpr std::uint64_t beyond_all_steps = std::uint64_t{1} << 62;
 
@@ -239,11 +243,8 @@ void Trainer<Scalar>::begin_epoch() {
     check_state();
     if (node_) {
         node_->publish();
-        node_->meet("beginning an epoch");
-        node_->renew();
+        if (any_brings_one(node_->meet("beginning an epoch", {node_->was_written()}), 0)) node_->renew();
     }
-    network_.take_parameters_handed_out();
-    optimizer_.take_state_handed_out();
     sampler_.start_epoch(epoch_);
     augmentation_.start_epoch(epoch_);
     stage_ = Stage::between_steps;
@@ -319,11 +320,11 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) + ": " +
                              why_loss_is_not_finite(network_, loss_->text(), optimizer_.step_count() > 0));
-    end_backward(learning_rate);
+    const bool written = end_backward(learning_rate);
     if (!std::isfinite(learning_rate)) refuse_rate(learning_rate);
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
-    step_parameters({gradients, std::as_const(network_).parameters().size()}, learning_rate);
+    step_parameters({gradients, std::as_const(network_).parameters().size()}, learning_rate, written);
     done_.step = step_ + 1;
     done_.loss += loss * static_cast<double>(samples);
     done_.score += sums.score;
@@ -340,23 +341,20 @@ void Trainer<Scalar>::refuse_rate(double learning_rate) const {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::end_backward(double learning_rate) {
-    if (!node_) return;
-    const bool parameters = network_.take_parameters_handed_out(), state = optimizer_.take_state_handed_out();
-    // What was written otherwise, by a layer in its forward or through a view that a caller has kept, all ranks have
-    // written alike if they are sane, and so whoever steps it sees it.
-    const bool written = parameters || state || !node_->sees_its_share();
+bool Trainer<Scalar>::end_backward(double learning_rate) {
+    if (!node_) return false;
     // Gradients are complete before all ranks have ended backward: a layer may say that its own are, and then read its
     // parameters for those of its input.
-    const auto& brought =
-        node_->meet("ending backward", {std::bit_cast<std::uint64_t>(learning_rate),
-                                        static_cast<std::uint64_t>(optimizer_.step_count()), written});
+    const auto& brought = node_->meet(
+        "ending backward", {std::bit_cast<std::uint64_t>(learning_rate),
+                            static_cast<std::uint64_t>(optimizer_.step_count()), node_->was_written()});
     node_->require_same("a step's learning rate", 0,
                         [](std::uint64_t bits) { return shortest_text(std::bit_cast<double>(bits)); });
     node_->require_same("how many steps the optimizer has made", 1,
                         [](std::uint64_t count) { return std::to_string(count); });
-    written_ = std::ranges::any_of(brought, [](const auto& one) { return one[2] != 0; });
-    if (written_) take_what_was_written();
+    const bool written = any_brings_one(brought, 2);
+    if (written) take_what_was_written();
+    return written;
 }
 
 template <class Scalar>
@@ -367,7 +365,7 @@ void Trainer<Scalar>::take_what_was_written() {
 }
 
 template <class Scalar>
-void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double learning_rate) {
+void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double learning_rate, bool written) {
     const std::size_t values = static_cast<std::size_t>(share_.end - share_.begin);
     std::span<const Scalar> mine = gradients.subspan(static_cast<std::size_t>(share_.begin), values);
     if (clipping_) {
@@ -376,9 +374,8 @@ void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double 
     }
     or_announce(communicator_, [&] { optimizer_.step(node_side_, share_, mine, learning_rate); });
     if (!node_) return;
-    // Who writes the values that are there already is seen only now: the page that was written lacks this step.
-    const auto& brought = node_->meet("updating the parameters", {written_ || !node_->sees_its_share()});
-    if (std::ranges::any_of(brought, [](const auto& one) { return one[0] != 0; })) node_->renew();
+    node_->meet("updating the parameters");
+    if (written) node_->renew();
 }
 
 template <class Scalar>

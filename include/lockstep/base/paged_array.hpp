@@ -38,6 +38,24 @@ class LOCKSTEP_EXPORT PagedMemory {
     std::size_t bytes_ = 0;
 };
 
+/// Tells which pages have been written.
+class LOCKSTEP_EXPORT PageCopies {
+  public:
+    PageCopies();
+    ~PageCopies();
+    PageCopies(const PageCopies&) = delete;
+    PageCopies& operator=(const PageCopies&) = delete;
+
+    /// Whether a page has been written since show or renew, be it with the values that it had. The system knows: no value
+    /// is looked at.
+    bool any_of(const PagedMemory& memory) const;
+    /// Whether the system says so, tried on the first page of memory that shows a file and has no copies.
+    bool can_tell(PagedMemory& memory) const;
+
+  private:
+    int file_ = -1;
+};
+
 /// `size` values. Instantiate for what zeros are a value of.
 template <class Value>
 class PagedArray {

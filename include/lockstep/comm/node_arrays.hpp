@@ -57,13 +57,12 @@ class LOCKSTEP_EXPORT NodeArrays {
     void require_same(const char* subject, std::size_t place,
                       const std::function<std::string(std::uint64_t)>& text) const;
 
+    /// Whether this rank has written where it sees, since share or renew, be it with the values that were there.
+    bool was_written() const;
     /// Writes what this rank sees of its share to the node's.
     void publish() const;
     /// After all have published and met: this rank sees what the node has.
     void renew() const;
-    /// Whether it does already; in its share alone, where what all ranks write alike is noticed by whose share it is.
-    bool sees_the_nodes() const;
-    bool sees_its_share() const;
 
   private:
     struct Memory;

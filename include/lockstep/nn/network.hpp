@@ -10,7 +10,6 @@
 
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -40,18 +39,12 @@ class LOCKSTEP_EXPORT Network {
 
     /// The flat arrays. Parameters in the optimizer's hands; averages in those of the batch norms. A caller may write
     /// parameters too, alike on all ranks.
-    std::span<Scalar> parameters() {
-        parameters_handed_out_ = true;
-        return store_->parameters;
-    }
+    std::span<Scalar> parameters() { return store_->parameters; }
     std::span<const Scalar> parameters() const { return store_->parameters; }
     std::span<Scalar> averages() { return store_->averages; }
     std::span<const Scalar> averages() const { return store_->averages; }
-    /// For whoever keeps parameters in memory of a node's: where they are, and whether parameters() has let them be
-    /// written since the last time that this was asked.
+    /// For whoever makes the parameters a node's: see NodeArrays.
     PagedMemory& parameter_memory() { return store_->parameters.memory(); }
-    bool parameters_handed_out() const { return parameters_handed_out_; }
-    bool take_parameters_handed_out() { return std::exchange(parameters_handed_out_, false); }
     /// All batch norms, in forward order. The network owns them.
     std::span<BatchNorm<Scalar>* const> batch_norms() const { return batch_norms_; }
 
@@ -81,7 +74,6 @@ class LOCKSTEP_EXPORT Network {
     std::unique_ptr<Sequence<Scalar>> layers_;
     ParameterLayout layout_;
     std::unique_ptr<ParameterStore<Scalar>> store_;
-    bool parameters_handed_out_ = false;
     std::unique_ptr<GradientStore<Scalar>> gradients_;
     std::vector<BatchNorm<Scalar>*> batch_norms_;
     std::vector<AlignedVector<Scalar>> logit_storage_;

@@ -20,7 +20,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace lockstep {
@@ -126,10 +125,8 @@ class LOCKSTEP_EXPORT Optimizer {
     /// without momentum. The spans stay valid as long as the optimizer and may be written through.
     std::vector<State> state();
     std::vector<ConstState> state() const;
-    /// As Network's for parameters.
+    /// For whoever makes it a node's: see NodeArrays.
     std::vector<PagedMemory*> state_memory();
-    bool state_handed_out() const { return state_handed_out_; }
-    bool take_state_handed_out() { return std::exchange(state_handed_out_, false); }
     std::int64_t step_count() const { return step_count_; }
     /// Throws UsageError where `count` is negative.
     void set_step_count(std::int64_t count);
@@ -158,7 +155,6 @@ class LOCKSTEP_EXPORT Optimizer {
     std::vector<std::string> names_;
     std::vector<PagedArray<Scalar>> state_;  // by name
     Arrays own_;                             // the state, where this object has it
-    bool state_handed_out_ = false;
     std::int64_t step_count_ = 0;
 };
 

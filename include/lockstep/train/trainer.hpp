@@ -180,13 +180,14 @@ class LOCKSTEP_EXPORT Trainer {
     void check_gradients(const Scalar* gradients) const;
     void set_up();
     void share_parameters();
-    /// Until parameters may be written: all ranks of the node have read them, and mean the same step.
-    void end_backward(double learning_rate);
+    /// Until parameters may be written: all ranks of the node have read them, and mean the same step. Whether others than
+    /// the optimizer have written them, or its state, since the step before.
+    bool end_backward(double learning_rate);
     [[noreturn]] void refuse_rate(double learning_rate) const;
     /// What callers or layers have written on this rank becomes the node's, if it is the same on the others.
     void take_what_was_written();
     /// Steps the optimizer; over this rank's share where the node has the parameters.
-    void step_parameters(std::span<const Scalar> gradients, double learning_rate);
+    void step_parameters(std::span<const Scalar> gradients, double learning_rate, bool written);
     std::uint64_t hash_of_values() const;
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
@@ -222,8 +223,6 @@ class LOCKSTEP_EXPORT Trainer {
     std::unique_ptr<NodeArrays> node_;  // parameters and the optimizer's state; null if each rank has its own
     typename Optimizer<Scalar>::Arrays node_side_;
     ParameterRange share_;  // what this rank steps
-    bool written_ =
-        false;  // parameters or state, since the last step, on some rank, by others than the optimizer
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;

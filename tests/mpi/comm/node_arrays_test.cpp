@@ -49,7 +49,7 @@ TEST(NodeArrays, HoldWhatTheRanksHadWhereTheyHadIt) {
     EXPECT_EQ(arrays.second[2], -2.0);
     if (node) {
         EXPECT_EQ(node->node<double>(0)[values - 1], static_cast<double>(values));
-        EXPECT_TRUE(node->sees_the_nodes());
+        EXPECT_FALSE(node->was_written());
     }
 }
 
@@ -79,13 +79,13 @@ TEST(NodeArrays, WhatARankWritesWhereItSeesIsItsOwnUntilItIsPublished) {
     node->meet("writing");
     EXPECT_EQ(std::ranges::count(arrays.first, 100.0 + world.rank()), values);
     EXPECT_EQ(node->node<double>(0)[7], 8.0);
-    EXPECT_FALSE(node->sees_the_nodes());
+    EXPECT_TRUE(node->was_written());
     node->meet("looking");
     node->publish();
     node->meet("publishing");
     EXPECT_EQ(std::ranges::count(arrays.first, 100.0 + world.rank()), values);
     node->renew();
-    EXPECT_TRUE(node->sees_the_nodes());
+    EXPECT_FALSE(node->was_written());
     Index found = 0;
     for (int rank = 0; rank < world.size(); ++rank) found += std::ranges::count(arrays.first, 100.0 + rank);
     EXPECT_EQ(found, values);
@@ -94,6 +94,26 @@ TEST(NodeArrays, WhatARankWritesWhereItSeesIsItsOwnUntilItIsPublished) {
         std::count(arrays.first.begin() + mine.begin, arrays.first.begin() + mine.end, 100.0 + world.rank()),
         mine.end - mine.begin);
     EXPECT_EQ(arrays.second[0], -2.0);
+}
+
+TEST(NodeArrays, ToWriteTheSameValueIsToWrite) {
+    const Communicator world(MPI_COMM_WORLD);
+    if (world.size() == 1) return;
+    Two arrays;
+    const auto node = arrays.share(world);
+    ASSERT_TRUE(node);
+    for (const std::size_t place : {std::size_t{0}, static_cast<std::size_t>(values - 1)}) {
+        EXPECT_FALSE(node->was_written());
+        volatile double* const value = arrays.first.data() + place;
+        *value = *value;
+        EXPECT_TRUE(node->was_written());
+        node->meet("writing");
+        node->renew();
+    }
+    *node->node<double>(1) = 3;  // by all
+    node->meet("writing the node's");
+    EXPECT_EQ(arrays.second[0], 3);
+    EXPECT_FALSE(node->was_written());
 }
 
 TEST(NodeArrays, MeetingsBringNumbers) {
@@ -132,7 +152,7 @@ TEST(NodeArrays, AreOfOneNodeEach) {
     node->meet("looking");
 }
 
-TEST(NodeArrays, LeaveNoFileOpen) {
+TEST(NodeArrays, LeaveNoFileOpenButTheOneThatTellsWhatWasWritten) {
     const Communicator world(MPI_COMM_WORLD);
     nodes_of(world);
     const auto files = [] {
@@ -141,7 +161,9 @@ TEST(NodeArrays, LeaveNoFileOpen) {
     };
     const auto before = files();
     Two arrays;
-    const auto node = arrays.share(world);
+    auto node = arrays.share(world);
+    EXPECT_EQ(files(), before + (world.size() > 1));
+    node.reset();
     EXPECT_EQ(files(), before);
 }
 
