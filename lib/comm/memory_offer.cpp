@@ -56,18 +56,21 @@ void Unmap::operator()(std::byte* mapping) const {
     ::munmap(mapping, bytes);
 }
 
-Mapping map_offer(const MemoryOffer& offer) {
-    if (offer.file < 0) return {};
+OfferedFile::OfferedFile(const MemoryOffer& offer) : offer_(offer) {
+    if (offer.file < 0) return;
     const std::string path = "/proc/" + std::to_string(offer.process) + "/fd/" + std::to_string(offer.file);
-    if (!is_node_memory(path)) return {};
-    const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    if (file < 0) return {};
-    Mapping mapping;
+    if (is_node_memory(path)) file_ = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+}
+
+OfferedFile::~OfferedFile() {
+    if (file_ >= 0) ::close(file_);
+}
+
+Mapping OfferedFile::map() const {
     // A stranger's may be shorter, and to read beyond its end would be the end of us.
-    if (::lseek(file, 0, SEEK_END) == static_cast<off_t>(offer.mapped))
-        mapping = map_file(file, offer.mapped);
-    ::close(file);
-    if (mapping && std::memcmp(mapping.get(), &offer.mark, sizeof offer.mark) != 0) mapping.reset();
+    if (file_ < 0 || ::lseek(file_, 0, SEEK_END) != static_cast<off_t>(offer_.mapped)) return {};
+    Mapping mapping = map_file(file_, offer_.mapped);
+    if (mapping && std::memcmp(mapping.get(), &offer_.mark, sizeof offer_.mark) != 0) mapping.reset();
     return mapping;
 }
 
@@ -89,7 +92,10 @@ OfferedMemory::~OfferedMemory() {
 
 void Unmap::operator()(std::byte*) const {}
 
-Mapping map_offer(const MemoryOffer&) {
+OfferedFile::OfferedFile(const MemoryOffer& offer) : offer_(offer) {}
+OfferedFile::~OfferedFile() = default;
+
+Mapping OfferedFile::map() const {
     return {};
 }
 
@@ -97,5 +103,9 @@ OfferedMemory::OfferedMemory(std::size_t) {}
 OfferedMemory::~OfferedMemory() = default;
 
 #endif
+
+Mapping map_offer(const MemoryOffer& offer) {
+    return OfferedFile(offer).map();
+}
 
 }  // namespace lockstep

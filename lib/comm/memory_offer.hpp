@@ -32,6 +32,25 @@ struct MemoryOffer {
     std::uint64_t mark = 0;
 };
 
+/// What a rank offers, as another one has it open.
+class OfferedFile {
+  public:
+    /// Has nothing where the block cannot be reached.
+    explicit OfferedFile(const MemoryOffer& offer);
+    ~OfferedFile();
+    OfferedFile(const OfferedFile&) = delete;
+    OfferedFile& operator=(const OfferedFile&) = delete;
+
+    /// Null where there is nothing, or not what the offer says.
+    Mapping map() const;
+    /// For more views of what map() has found to be the offered block; -1 where there is nothing.
+    int descriptor() const { return file_; }
+
+  private:
+    const MemoryOffer offer_;
+    int file_ = -1;
+};
+
 /// Maps what another rank offers; null where it cannot be reached, or is not what the offer says.
 Mapping map_offer(const MemoryOffer& offer);
 

@@ -118,7 +118,7 @@ CheckpointOrigin load_on_this_rank(Trainer<Scalar>& trainer, const std::filesyst
     const Index steps = count_of(file, optimizer_steps_key);
     // Into copies, as load_weights does: a file that fails half way must not leave half of it.
     std::vector<std::vector<Scalar>> loaded;
-    for (const auto& state : trainer.optimizer().state()) {
+    for (const auto& state : std::as_const(trainer).optimizer().state()) {
         const Index length = static_cast<Index>(state.values.size());
         auto& values = loaded.emplace_back(state.values.size());
         read_checked(file, optimizer_array(state.name), std::span(&length, 1), std::span(values),
@@ -146,7 +146,7 @@ void save_checkpoint(Trainer<Scalar>& trainer, const std::filesystem::path& path
     const TrainingPosition position = trainer.position();
     SafetensorsWriter writer;
     add_weights(trainer.network(), writer);
-    for (const auto& state : trainer.optimizer().state())
+    for (const auto& state : std::as_const(trainer).optimizer().state())
         writer.add(optimizer_array(state.name), {static_cast<Index>(state.values.size())}, state.values);
     add_signature(signature_of(trainer), writer);
     add_origin(writer);

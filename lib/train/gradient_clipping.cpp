@@ -38,13 +38,16 @@ double global_norm(std::span<const Scalar> gradients) {
 }
 
 template <class Scalar>
-std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients) {
+std::span<const Scalar> GradientClipping<Scalar>::apply(std::span<const Scalar> gradients, Index begin,
+                                                        Index end) {
     norm_ = global_norm(gradients);
     const double factor = largest_norm_ / (norm_ + 1e-6);
-    if (!(factor < 1)) return gradients;
+    const auto wanted =
+        gradients.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin));
+    if (!(factor < 1)) return wanted;
     const auto scale = static_cast<Scalar>(factor);
-    for (std::size_t i = 0; i < gradients.size(); ++i) clipped_[i] = gradients[i] * scale;
-    return clipped_;
+    for (std::size_t i = 0; i < wanted.size(); ++i) clipped_[i] = wanted[i] * scale;
+    return std::span<const Scalar>(clipped_).first(wanted.size());
 }
 
 template LOCKSTEP_EXPORT double global_norm(std::span<const float>);

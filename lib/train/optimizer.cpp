@@ -22,6 +22,14 @@ bool is_fraction(double value) {
     return value >= 0 && value < 1;
 }
 
+/// Of the arrays that are remembered.
+std::vector<std::string> state_names(const OptimizerOptions& options) {
+    if (options.rule) return options.rule->state_names();
+    if (options.kind == OptimizerKind::adamw) return {"exp_avg", "exp_avg_sq"};
+    if (options.momentum != 0) return {"momentum_buffer"};
+    return {};
+}
+
 template <class Scalar>
 const OptimizerLoops<Scalar>& loops() {
     return table_for<OptimizerLoops<Scalar>>(active_instruction_set());
@@ -81,14 +89,10 @@ Optimizer<Scalar>::Optimizer(const OptimizerOptions& options, Index parameters,
     : options_(options), size_(parameters) {
     options_.validate();
     if (parameters < 0) throw UsageError("an optimizer cannot have a negative number of parameters");
-    const auto length = static_cast<std::size_t>(parameters);
-    if (options_.rule) {
-        own_names_ = options_.rule->state_names();
-        own_state_.assign(own_names_.size(), AlignedVector<Scalar>(length, Scalar(0)));
-    } else {
-        if (options_.kind == OptimizerKind::adamw || options_.momentum != 0) first_.assign(length, Scalar(0));
-        if (options_.kind == OptimizerKind::adamw) second_.assign(length, Scalar(0));
-    }
+    names_ = state_names(options_);
+    state_.reserve(names_.size());
+    for (std::size_t i = 0; i < names_.size(); ++i)
+        own_.state.push_back(state_.emplace_back(parameters).data());
 
     if (options_.decay == WeightDecayScope::all) {
         add_segment(0, size_, options_.weight_decay);
@@ -122,42 +126,53 @@ void Optimizer<Scalar>::step(std::span<Scalar> parameters, std::span<const Scala
                          " parameters, but is given " + std::to_string(parameters.size()) +
                          " parameters and " + std::to_string(gradients.size()) + " gradients");
     }
+    own_.parameters = parameters.data();
+    step(own_, {0, size_}, gradients, learning_rate);
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,
+                             double learning_rate) {
     ++step_count_;
-    for (const Segment& segment : segments_) {
+    for (Segment segment : segments_) {
+        segment.begin = std::max(segment.begin, range.begin);
+        segment.end = std::min(segment.end, range.end);
+        if (segment.begin >= segment.end) continue;
+        const Scalar* const own = gradients.data() + (segment.begin - range.begin);
         if (options_.rule) {
-            step_by_rule(segment, parameters.data(), gradients.data(), learning_rate);
+            step_by_rule(segment, arrays, own, learning_rate);
         } else if (options_.kind == OptimizerKind::adamw) {
-            step_adamw(segment, parameters.data(), gradients.data(), learning_rate);
+            step_adamw(segment, arrays, own, learning_rate);
         } else if (options_.momentum != 0) {
-            step_momentum(segment, parameters.data(), gradients.data(), learning_rate);
+            step_momentum(segment, arrays, own, learning_rate);
         } else {
-            step_sgd(segment, parameters.data(), gradients.data(), learning_rate);
+            step_sgd(segment, arrays, own, learning_rate);
         }
     }
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+void Optimizer<Scalar>::step_sgd(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                                  double learning_rate) {
     const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
-    loops<Scalar>().sgd(rate, decay, parameters + segment.begin, gradients + segment.begin,
+    loops<Scalar>().sgd(rate, decay, arrays.parameters + segment.begin, gradients,
                         segment.end - segment.begin);
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+void Optimizer<Scalar>::step_momentum(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                                       double learning_rate) {
     const MomentumFactors<Scalar> factors{static_cast<Scalar>(learning_rate),
                                           static_cast<Scalar>(segment.weight_decay),
                                           static_cast<Scalar>(options_.momentum)};
     // The first step needs no case of its own: momentum·0 + g is the g that PyTorch starts the buffer with.
     const auto step = options_.nesterov ? loops<Scalar>().nesterov : loops<Scalar>().momentum;
-    step(factors, parameters + segment.begin, gradients + segment.begin, first_.data() + segment.begin,
+    step(factors, arrays.parameters + segment.begin, gradients, arrays.state[0] + segment.begin,
          segment.end - segment.begin);
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+void Optimizer<Scalar>::step_adamw(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                                    double learning_rate) {
     // Whatever is one number per step is computed in double, as PyTorch does, and only then narrowed.
     const auto count = static_cast<double>(step_count_);
@@ -170,21 +185,19 @@ void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, c
         .beta2 = static_cast<Scalar>(options_.beta2),
         .rest2 = static_cast<Scalar>(1 - options_.beta2),
         .epsilon = static_cast<Scalar>(options_.epsilon)};
-    loops<Scalar>().adamw(factors, parameters + segment.begin, gradients + segment.begin,
-                          first_.data() + segment.begin, second_.data() + segment.begin,
+    loops<Scalar>().adamw(factors, arrays.parameters + segment.begin, gradients,
+                          arrays.state[0] + segment.begin, arrays.state[1] + segment.begin,
                           segment.end - segment.begin);
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_by_rule(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+void Optimizer<Scalar>::step_by_rule(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                                      double learning_rate) {
-    const auto begin = static_cast<std::size_t>(segment.begin);
     const auto count = static_cast<std::size_t>(segment.end - segment.begin);
     std::vector<std::span<Scalar>> state;
-    for (AlignedVector<Scalar>& array : own_state_)
-        state.push_back(std::span<Scalar>(array).subspan(begin, count));
-    options_.rule->step(UpdatePass<Scalar>{.parameters = {parameters + begin, count},
-                                           .gradients = {gradients + begin, count},
+    for (Scalar* const array : arrays.state) state.emplace_back(array + segment.begin, count);
+    options_.rule->step(UpdatePass<Scalar>{.parameters = {arrays.parameters + segment.begin, count},
+                                           .gradients = {gradients, count},
                                            .state = state,
                                            .step = step_count_,
                                            .learning_rate = learning_rate,
@@ -192,15 +205,24 @@ void Optimizer<Scalar>::step_by_rule(const Segment& segment, Scalar* parameters,
 }
 
 template <class Scalar>
-std::vector<typename Optimizer<Scalar>::State> Optimizer<Scalar>::state() {
-    if (options_.rule) {
-        std::vector<State> all;
-        for (std::size_t i = 0; i < own_state_.size(); ++i) all.push_back({own_names_[i], own_state_[i]});
-        return all;
-    }
-    if (options_.kind == OptimizerKind::adamw) return {{"exp_avg", first_}, {"exp_avg_sq", second_}};
-    if (options_.momentum != 0) return {{"momentum_buffer", first_}};
-    return {};
+auto Optimizer<Scalar>::state() -> std::vector<State> {
+    std::vector<State> all;
+    for (std::size_t i = 0; i < state_.size(); ++i) all.push_back({names_[i], state_[i]});
+    return all;
+}
+
+template <class Scalar>
+auto Optimizer<Scalar>::state() const -> std::vector<ConstState> {
+    std::vector<ConstState> all;
+    for (std::size_t i = 0; i < state_.size(); ++i) all.push_back({names_[i], state_[i]});
+    return all;
+}
+
+template <class Scalar>
+std::vector<PagedMemory*> Optimizer<Scalar>::state_memory() {
+    std::vector<PagedMemory*> all;
+    for (PagedArray<Scalar>& array : state_) all.push_back(&array.memory());
+    return all;
 }
 
 template <class Scalar>

@@ -37,11 +37,14 @@ class LOCKSTEP_EXPORT Network {
     const BatchNormSetup& setup() const { return setup_; }
     const ParameterLayout& layout() const { return layout_; }
 
-    /// The flat arrays. Parameters in the optimizer's hands; averages in those of the batch norms.
+    /// The flat arrays. Parameters in the optimizer's hands; averages in those of the batch norms. A caller may write
+    /// parameters too, alike on all ranks.
     std::span<Scalar> parameters() { return store_->parameters; }
     std::span<const Scalar> parameters() const { return store_->parameters; }
     std::span<Scalar> averages() { return store_->averages; }
     std::span<const Scalar> averages() const { return store_->averages; }
+    /// For whoever makes the parameters a node's: see NodeArrays.
+    PagedMemory& parameter_memory() { return store_->parameters.memory(); }
     /// All batch norms, in forward order. The network owns them.
     std::span<BatchNorm<Scalar>* const> batch_norms() const { return batch_norms_; }
 

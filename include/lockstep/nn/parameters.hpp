@@ -4,6 +4,7 @@
 
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/paged_array.hpp>
 #include <lockstep/base/shape.hpp>
 
 #include <span>
@@ -64,10 +65,10 @@ LOCKSTEP_EXPORT void to_memory_order(const ParameterInfo& info,
 template <class Scalar>
 struct ParameterStore {
     explicit ParameterStore(const ParameterLayout& layout)
-        : parameters(static_cast<std::size_t>(layout.parameter_values())),
+        : parameters(layout.parameter_values()),
           averages(static_cast<std::size_t>(layout.average_values())) {}
 
-    AlignedVector<Scalar> parameters;
+    PagedArray<Scalar> parameters;  // in training the node's, which change in a step alone: see NodeArrays
     AlignedVector<Scalar> averages;
 };
 

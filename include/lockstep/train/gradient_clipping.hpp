@@ -18,13 +18,16 @@ LOCKSTEP_EXPORT double global_norm(std::span<const Scalar> gradients);
 template <class Scalar>
 class LOCKSTEP_EXPORT GradientClipping {
   public:
-    /// For `size` gradients.
+    /// For up to `size` gradients to be scaled.
     GradientClipping(double largest_norm, Index size)
         : largest_norm_(largest_norm), clipped_(static_cast<std::size_t>(size)) {}
 
-    /// The gradients themselves where their norm is small enough, else an array of this object's that holds them scaled,
-    /// valid until the next call.
-    std::span<const Scalar> apply(std::span<const Scalar> gradients);
+    /// Those of gradients [begin, end) themselves where the norm of all is small enough, else an array of this object's
+    /// that holds them scaled, valid until the next call.
+    std::span<const Scalar> apply(std::span<const Scalar> gradients, Index begin, Index end);
+    std::span<const Scalar> apply(std::span<const Scalar> gradients) {
+        return apply(gradients, 0, std::ssize(gradients));
+    }
     /// Of what apply was given last.
     double norm() const { return norm_; }
 

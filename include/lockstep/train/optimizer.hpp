@@ -11,8 +11,8 @@
 /// (adamw: Loshchilov and Hutter, arXiv:1711.05101)
 #pragma once
 
-#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/export.hpp>
+#include <lockstep/base/paged_array.hpp>
 #include <lockstep/base/shape.hpp>
 
 #include <cstdint>
@@ -92,10 +92,13 @@ template <class Scalar>
 class LOCKSTEP_EXPORT Optimizer {
   public:
     /// One array of what the optimizer remembers, as long as the parameters; named as in torch.optim.
-    struct State {
+    template <class Value>
+    struct StateArray {
         std::string_view name;  ///< "momentum_buffer", or "exp_avg" and "exp_avg_sq"
-        std::span<Scalar> values;
+        std::span<Value> values;
     };
+    using State = StateArray<Scalar>;
+    using ConstState = StateArray<const Scalar>;
 
     /// `weights`: ascending, disjoint ranges of the flat array that hold weights; only they decay where
     /// options.decay is `weights`, and with `all` they are not looked at.
@@ -106,11 +109,24 @@ class LOCKSTEP_EXPORT Optimizer {
     /// Allocates nothing.
     void step(std::span<Scalar> parameters, std::span<const Scalar> gradients, double learning_rate);
 
+    /// Where a part of the arrays is stepped by somebody else: parameters and state of all, as whoever steps the rest sees
+    /// them, too, in the order of state().
+    struct Arrays {
+        Scalar* parameters = nullptr;
+        std::vector<Scalar*> state;
+    };
+    /// Steps the elements of `range` of these arrays, with their gradients.
+    void step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,
+              double learning_rate);
+
     const OptimizerOptions& options() const { return options_; }
 
     /// For checkpoints: what a new optimizer must be given to continue with the same bits. Empty for sgd
     /// without momentum. The spans stay valid as long as the optimizer and may be written through.
     std::vector<State> state();
+    std::vector<ConstState> state() const;
+    /// For whoever makes it a node's: see NodeArrays.
+    std::vector<PagedMemory*> state_memory();
     std::int64_t step_count() const { return step_count_; }
     /// Throws UsageError where `count` is negative.
     void set_step_count(std::int64_t count);
@@ -123,21 +139,22 @@ class LOCKSTEP_EXPORT Optimizer {
     };
 
     void add_segment(Index begin, Index end, double weight_decay);
-    void step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients, double learning_rate);
-    void step_momentum(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+    /// These take the gradients of the segment alone.
+    void step_sgd(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
+                  double learning_rate);
+    void step_momentum(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                        double learning_rate);
-    void step_adamw(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+    void step_adamw(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                     double learning_rate);
-    void step_by_rule(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+    void step_by_rule(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
                       double learning_rate);
 
     OptimizerOptions options_;
     Index size_;
     std::vector<Segment> segments_;
-    AlignedVector<Scalar> first_;   // momentum buffer, or the average of g
-    AlignedVector<Scalar> second_;  // the average of g²
-    std::vector<std::string> own_names_;
-    std::vector<AlignedVector<Scalar>> own_state_;  // of options_.rule
+    std::vector<std::string> names_;
+    std::vector<PagedArray<Scalar>> state_;  // by name
+    Arrays own_;                             // the state, where this object has it
     std::int64_t step_count_ = 0;
 };
 
