@@ -11,6 +11,7 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/keyed_bijection.hpp>
+#include <lockstep/base/paged_array.hpp>
 #include <lockstep/base/random.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/base/shape.hpp>
@@ -25,6 +26,7 @@
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/instruction_set_agreement.hpp>
+#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/node_memory.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/replica_map.hpp>

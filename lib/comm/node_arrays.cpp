@@ -106,8 +106,9 @@ std::unique_ptr<NodeArrays> NodeArrays::share(const Communicator& communicator,
     bool shown = true;
     for (std::size_t i = 0; i < arrays.size() && shown; ++i) {
         const OtherPages own(*arrays[i], memory->block.get() + memory->places[i]);
-        shown = arrays[i]->show(file.descriptor(), memory->places[i]) && memory->copies.can_tell(*arrays[i]);
-        if (shown) own.write_to(*arrays[i]);
+        const bool placed = arrays[i]->show(file.descriptor(), memory->places[i]);
+        shown = placed && memory->copies.can_tell(*arrays[i]);
+        if (placed) own.write_to(*arrays[i]);  // a refusal, too, leaves what the array held
     }
     if (!on_all(communicator, shown)) return nullptr;
     memory->arrays = std::move(arrays);

@@ -1,4 +1,5 @@
 // What callers and layers of their own do to values that a node owns, at moments that nobody thought of.
+#include <support/file_size_limit.hpp>
 #include <support/mpi_values.hpp>
 #include <support/ranks_per_node.hpp>
 #include <support/training.hpp>
@@ -13,6 +14,7 @@
 #include <functional>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -222,6 +224,21 @@ TEST(NodeWrites, ARateThatIsNoNumberOnOneRankEndsAllInTime) {
             EXPECT_TRUE(contains(text, "learning rate")) << text;
             EXPECT_LT(watch.seconds(), promptly()) << "rank " << odd << ", " << ranks << " a node";
         }
+}
+
+// Memory of a node counts as a file: one rank that may give none makes all do without.
+TEST(NodeWrites, ALimitOnOneRankChangesNoBit) {
+    if (world_size() > replicas) return;
+    const Images data = noisy_columns(120);
+    TrainerOptions options = options_of("sync");
+    options.model = "linear 3000, relu, linear 5";
+    const std::uint64_t expected = train<float>(options, data, Communicator(MPI_COMM_SELF)).fingerprint;
+    for (int limited = 0; limited < world_size(); ++limited) {
+        const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
+        std::optional<FileSizeLimit> limit;
+        if (world_rank() == limited) limit.emplace(4096);
+        EXPECT_EQ(train<float>(options, data, world).fingerprint, expected) << "rank " << limited;
+    }
 }
 
 /// Begins with the number of the rank.

@@ -125,7 +125,7 @@ TEST(OwnLoop, PreciseBatchesAreNotForTheMiddleOfAnEpoch) {
         contains(error_of<UsageError>([&] { trainer.recompute_running_averages(); }), "end_epoch is due"));
 }
 
-TEST(OwnLoop, DifferentRatesAreNamedAtTheNextEpoch) {
+TEST(OwnLoop, DifferentRatesAreNamedAtTheNextEpochAtTheLatest) {
     const Communicator world(MPI_COMM_WORLD, {.timeout_seconds = 30});
     if (world.size() == 1) return;
     const Images data = noisy_columns(101);
@@ -135,9 +135,13 @@ TEST(OwnLoop, DifferentRatesAreNamedAtTheNextEpoch) {
     trainer.forward();
     trainer.compute_loss();
     trainer.backward();
-    trainer.update(world.rank() == 0 ? 0.1 : 0.2);
-    trainer.end_epoch();
-    EXPECT_TRUE(contains(error_of<CommunicationError>([&] { trainer.begin_epoch(); }), "parameters"));
+    // In the step if the ranks share a node's parameters, else by what has become of them.
+    const std::string text = error_of<CommunicationError>([&] {
+        trainer.update(world.rank() == 0 ? 0.1 : 0.2);
+        trainer.end_epoch();
+        trainer.begin_epoch();
+    });
+    EXPECT_TRUE(contains(text, "learning rate: 0.1 on rank 0") || contains(text, "parameters")) << text;
 }
 
 }  // namespace
