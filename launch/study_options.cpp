@@ -35,6 +35,16 @@ void add_options(OptionTable& table, StudyOptions& study) {
     table.add("bandwidth", study.bandwidth_bytes_per_second,
               "of the network, in bytes per second (default: measured between the ranks)",
               OptionRole::course);
+    table.add("ranks-per-node", study.ranks_per_node, whole_number<int>(1),
+              "of the cluster that is predicted: they share memory, and the network of their node",
+              OptionRole::course);
+    table.add("node-latency", study.node_latency_seconds,
+              "within a node, in seconds (default: measured between the ranks)", OptionRole::course);
+    table.add(
+        "node-bandwidth", study.node_bandwidth_bytes_per_second,
+        "at which a rank reads what others of its node have written, in bytes per second (default: measured "
+        "between the ranks)",
+        OptionRole::course);
     add_options(table, study.run);
     // The combinations differ in these, and leave no checkpoints.
     table.set_role({"bn", "batch-size", "replicas", "seed", "checkpoint-every", "keep-checkpoints"},
@@ -51,6 +61,8 @@ void complete(StudyOptions& study) {
     study.run.data.split_seed = DatasetOptions().split_seed;  // the seeds are those of the runs
     check_positive("latency", study.latency_seconds);
     check_positive("bandwidth", study.bandwidth_bytes_per_second);
+    check_positive("node-latency", study.node_latency_seconds);
+    check_positive("node-bandwidth", study.node_bandwidth_bytes_per_second);
 }
 
 std::string CombinationPlan::reason_to_leave_out() const {

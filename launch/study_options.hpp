@@ -22,8 +22,10 @@ struct StudyOptions {
     std::vector<std::uint64_t> seeds = {1, 2, 3};
     Index global_batch = 64;
     AverageKind averages = AverageKind::pooled;
-    std::vector<int> predicted_ranks;  ///< empty: no prediction
-    std::optional<double> latency_seconds, bandwidth_bytes_per_second;
+    std::vector<int> predicted_ranks;                                   ///< empty: no prediction
+    std::optional<double> latency_seconds, bandwidth_bytes_per_second;  ///< between nodes
+    std::optional<double> node_latency_seconds, node_bandwidth_bytes_per_second;
+    int ranks_per_node = 1;
 };
 
 /// One cell of the study.

@@ -3,6 +3,7 @@
 #include "study_runner.hpp"
 
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/tags.hpp>
 #include <lockstep/train/trainer.hpp>
 
@@ -12,6 +13,8 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace lockstep::launch {
@@ -59,22 +62,45 @@ void take_from_rank_0(std::array<double, Count>& values, const Communicator& com
     communicator.all_gather(mine.data(), values.data(), bytes, "sharing measured times");
 }
 
-LinkModel link_of(const StudyOptions& study, const Communicator& communicator) {
-    LinkModel link;
-    link.measured = !study.latency_seconds || !study.bandwidth_bytes_per_second;
-    if (link.measured) {
-        constexpr int large = 1 << 20;
-        std::array<double, 2> found{};
-        found[0] = one_way_seconds(communicator, 1, 2000);
-        found[1] = one_way_seconds(communicator, large, 50);
-        take_from_rank_0(found, communicator);
-        link.latency_seconds = found[0];
-        link.bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9);
-    }
-    link.latency_seconds = study.latency_seconds.value_or(link.latency_seconds);
-    link.bandwidth_bytes_per_second =
-        study.bandwidth_bytes_per_second.value_or(link.bandwidth_bytes_per_second);
-    return link;
+/// What is given, and the rest as measured.
+LinkModel link_of(const std::optional<double>& latency, const std::optional<double>& bandwidth,
+                  const LinkModel& measured) {
+    return {.latency_seconds = latency.value_or(measured.latency_seconds),
+            .bandwidth_bytes_per_second = bandwidth.value_or(measured.bandwidth_bytes_per_second),
+            .measured = !latency || !bandwidth};
+}
+
+LinkModel measured_link(const Communicator& communicator) {
+    constexpr int large = 1 << 20;
+    std::array<double, 2> found{};
+    found[0] = one_way_seconds(communicator, 1, 2000);
+    found[1] = one_way_seconds(communicator, large, 50);
+    take_from_rank_0(found, communicator);
+    return {.latency_seconds = found[0],
+            .bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9),
+            .measured = true};
+}
+
+/// Whether something must be measured that the prediction takes.
+bool wants_measured_link(const StudyOptions& study) {
+    const bool node =
+        study.ranks_per_node > 1 && (!study.node_latency_seconds || !study.node_bandwidth_bytes_per_second);
+    return node || !study.latency_seconds || !study.bandwidth_bytes_per_second;
+}
+
+ClusterModel cluster_of(const StudyOptions& study, const Communicator& communicator) {
+    const LinkModel measured = wants_measured_link(study) ? measured_link(communicator) : LinkModel{};
+    return {.between = link_of(study.latency_seconds, study.bandwidth_bytes_per_second, measured),
+            .within = link_of(study.node_latency_seconds, study.node_bandwidth_bytes_per_second, measured),
+            .ranks_per_node = study.ranks_per_node};
+}
+
+/// The ranks at hand, with what is given or measured.
+ClusterModel cluster_at_hand(const ClusterModel& cluster, const Communicator& communicator) {
+    ClusterModel at_hand = cluster;
+    at_hand.ranks_per_node = nodes_of(communicator)->largest();
+    if (at_hand.within.bandwidth_bytes_per_second <= 0) at_hand.within = at_hand.between;
+    return at_hand;
 }
 
 StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
@@ -151,16 +177,18 @@ MeasuredSteps measure_steps(const StudyOptions& study, const DatasetPair& data, 
 
 void check_prediction(const StudyOptions& study, const Communicator& communicator) {
     if (study.predicted_ranks.empty() || communicator.size() > 1) return;
-    if (!study.latency_seconds || !study.bandwidth_bytes_per_second)
+    if (wants_measured_link(study))
         throw UsageError(
-            "predict: one rank has no link to measure: give --latency and --bandwidth, or start at least two "
-            "ranks");
+            "predict: one rank has no link to measure: give --latency and --bandwidth" +
+            std::string(study.ranks_per_node > 1 ? ", --node-latency and --node-bandwidth" : "") +
+            ", or start at least two ranks");
 }
 
 Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& data,
                                const Communicator& communicator) {
     Prediction prediction;
-    prediction.link = link_of(study, communicator);
+    prediction.cluster = cluster_of(study, communicator);
+    const ClusterModel at_hand = cluster_at_hand(prediction.cluster, communicator);
     prediction.messages = messages_of(study, data);
     for (const Index batch_size : study.batch_sizes) {
         const double seconds = measure_steps(study, data, communicator, 1, batch_size).compute;
@@ -169,13 +197,13 @@ Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& dat
     for (int ranks = 2; ranks <= communicator.size(); ranks *= 2)
         for (const ComputeTime& one : prediction.compute) {
             const MeasuredSteps measured = measure_steps(study, data, communicator, ranks, one.batch_size);
-            prediction.checks.push_back({ranks, one.batch_size,
-                                         predict_step(PredictedForm::as_built, ranks, measured.compute,
-                                                      prediction.messages, prediction.link),
-                                         measured.step});
+            prediction.checks.push_back(
+                {ranks, one.batch_size,
+                 predict_step(PredictedForm::as_built, ranks, measured.compute, prediction.messages, at_hand),
+                 measured.step});
         }
     prediction.rows =
-        predict(prediction.compute, study.predicted_ranks, prediction.messages, prediction.link);
+        predict(prediction.compute, study.predicted_ranks, prediction.messages, prediction.cluster);
     return prediction;
 }
 

@@ -168,9 +168,13 @@ void describe_prediction(const Study& study, std::vector<std::string>& out) {
     }
     for (const auto& [ranks, sizes] : sizes_by_ranks)
         costly.push_back("from " + std::to_string(ranks) + " ranks on at " + enumeration(sizes));
-    std::string text = "On a network of " + duration(prediction.link.latency_seconds) + " and " +
-                       significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) +
-                       " GB/s, by the model below, sync would ";
+    const ClusterModel& cluster = prediction.cluster;
+    std::string text =
+        "On a network of " + duration(cluster.between.latency_seconds) + " and " +
+        significant(cluster.between.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
+        (cluster.ranks_per_node > 1 ? " between nodes of " + std::to_string(cluster.ranks_per_node) + " ranks"
+                                    : std::string()) +
+        ", by the model below, sync would ";
     if (!costly.empty())
         text += "cost more than 5 % of a step " + enumeration(costly) + " samples per replica" +
                 (cheap.empty() ? "." : "; it would ");

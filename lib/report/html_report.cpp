@@ -96,28 +96,51 @@ class PageWriter {
                 "</figcaption>\n</figure>\n";
     }
 
+    static std::string link_text(const LinkModel& link) {
+        return escape(duration(link.latency_seconds)) + " and " +
+               significant(link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
+               (link.measured ? " (measured between the ranks of this study)" : "");
+    }
+    static std::string cluster_text(const ClusterModel& cluster) {
+        if (cluster.ranks_per_node == 1)
+            return "Each rank is a node of its own; α and B are " + link_text(cluster.between) + ".";
+        return std::to_string(cluster.ranks_per_node) + " ranks a node; α and B are " +
+               link_text(cluster.between) + ", α′ and B′ " + link_text(cluster.within) + ".";
+    }
+
     void write_prediction() {
         if (!study_.prediction) return;
         const Prediction& prediction = *study_.prediction;
-        out_ +=
-            "<h2>What synchronizing would cost on a cluster</h2>\n<p>A message of n bytes takes α + n/B, "
-            "with α = " +
-            escape(duration(prediction.link.latency_seconds)) +
-            " and B = " + significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
-            (prediction.link.measured ? ", measured between the ranks of this study" : "") +
-            ". The messages that a rank sends leave one after the other, and nothing is taken to overlap; on "
-            "the other hand the model leaves out that ranks wait for the slowest, and what starting an "
-            "exchange costs. G are the bytes of the gradients, c the channels of a "
-            "layer, and each statistics message carries a label of 64 bytes:</p>\n<div class=\"formula\">" +
-            "one exchange of all          T(n) = (P − 1)·(α + n/B)\n"
-            "reduce-scatter + all-gather  T(n) = 2·(P − 1)·(α + n/(P·B))\n"
-            "stages of k ≤ 8 ranks each   T(n) = Σ (k − 1)·(α + n/B)\n\n"
-            "step(local) = compute + T(G) + T(64 + 16 + Σ 8·(1 + 2c))\n"
-            "step(sync)  = compute + T(G) + T(64 + 16) + Σ [T(64 + 8·(1 + 2c)) + T(64 + 16c)]</div>\n"
-            "<p>“As built” is what Lockstep does: statistics in stages of up to eight ranks, gradients by "
-            "reduce-scatter and all-gather in buckets of 256 KiB. A batch norm with no layer before it has "
-            "no backward "
-            "exchange, the last term.</p>\n";
+        const ClusterModel& cluster = prediction.cluster;
+        out_ += "<h2>What synchronizing would cost on a cluster</h2>\n<p>" + cluster_text(cluster) +
+                "</p>\n<p>Between nodes a message of n bytes takes α + n/B; the messages that a rank sends "
+                "leave one after "
+                "the other, and the ranks of a node share B. Within a node what a rank writes is there after "
+                "α′, and is "
+                "read at B′. Nothing is taken to overlap; on the other hand the model leaves out that ranks "
+                "wait for the "
+                "slowest, and what starting an exchange costs. There are N nodes of k ranks, P in all, G are "
+                "the bytes of "
+                "the gradients, c the channels of a layer, and each statistics message carries a label of 64 "
+                "bytes:</p>\n<div class=\"formula\">"
+                "as built                     S(n) = α′ + (k − 1)·n/B′ + Σ (m − 1)·(α + n/B) + α′ + n/B′\n"
+                "                             T(G) = 2·α′ + (1 + 1/k)·G/B′ + Σ (α + k·bytes/B)\n"
+                "each rank by itself          S(n) = Σ (m − 1)·(α + n/B)\n"
+                "                             T(n) = 2·(P − 1)·(α + n/(P·B))\n"
+                "reduce-scatter + all-gather  S(n) = T(n) = 2·(P − 1)·(α + n/(P·B))\n\n"
+                "step(local) = compute + T(G) + S(64 + 16 + Σ 8·(1 + 2c))\n"
+                "step(sync)  = compute + T(G) + S(64 + 16) + Σ [S(64 + 8·(1 + 2c)) + S(64 + 16c)]</div>\n"
+                "<p>“As built” is what Lockstep does: a node is one. One of its ranks exchanges statistics "
+                "with those of "
+                "other nodes, in stages of m ≤ 8; all of them exchange slices of the gradients in the "
+                "messages of the "
+                "library’s own plan, of which no rank has more than 4·⌈log₂ N⌉ + 4. “Each rank by itself” is "
+                "how it was "
+                "before nodes were known: stages among all ranks, gradients in buckets of 256 KiB. What "
+                "needs no other "
+                "node, or no other rank of the node, is left out where there is none. A batch norm with no "
+                "layer before it "
+                "has no backward exchange, the last term.</p>\n";
         for (const Figure& figure : figures_)
             if (figure.name == "prediction") write_figure(figure);
         write_prediction_rows(prediction);

@@ -1,4 +1,5 @@
 #include <lockstep/comm/exchange_plan.hpp>
+#include <lockstep/comm/sum_plan.hpp>
 #include <lockstep/report/prediction.hpp>
 
 #include <algorithm>
@@ -8,8 +9,9 @@ namespace {
 
 constexpr double label_bytes = 64;
 constexpr double summary_bytes = 16;
-/// As in the library: gradients travel in buckets of so many bytes, those below the limit in the short form.
+/// As in the library: gradients travel in buckets of so many bytes a rank.
 constexpr Index bucket_bytes = 256 * 1024;
+/// As it was, those below were sent by everyone to everyone.
 constexpr Index short_limit_bytes = 8192;
 
 double moments_bytes(Index channels) {
@@ -20,73 +22,130 @@ double sums_bytes(Index channels) {
     return 16.0 * static_cast<double>(channels);
 }
 
-/// A stage of an exchange, as far as its time goes.
+double message_seconds(double messages, double bytes, const LinkModel& link) {
+    return messages * link.latency_seconds + bytes / link.bandwidth_bytes_per_second;
+}
+
+/// `ranks` ranks, of which every so many are a node: the last one may have fewer.
+std::vector<std::vector<int>> ranks_by_node(int ranks, int ranks_per_node) {
+    std::vector<std::vector<int>> nodes;
+    for (int rank = 0; rank < ranks; ++rank) {
+        if (rank % ranks_per_node == 0) nodes.emplace_back();
+        nodes.back().push_back(rank);
+    }
+    return nodes;
+}
+
+/// A stage of an exchange, as far as the time of the rank goes that has most to do, the first one.
 struct StageLoad {
-    double messages;
-    double nodes;  // of the tree, in each message
+    double sent = 0;     // messages to other nodes
+    double read = 0;     // letters of mates, in its memory
+    double letters = 0;  // 1 where mates read what it has written, and it reads nothing
+    double covered = 1;  // nodes of the tree in each
 };
 
-/// What the first rank has to do, one replica on each: no rank has more stages.
-std::vector<StageLoad> stage_loads(int ranks) {
+std::vector<StageLoad> stage_loads(int ranks, int ranks_per_node) {
     std::vector<StageLoad> loads;
     if (ranks < 2) return loads;
     const ReplicaMap map(ranks, ranks);
-    for (const ExchangeStage& stage : plan_exchange(map, map.all(), 0)) {
-        std::size_t others = 0, nodes = 1;
+    const Nodes nodes(ranks_by_node(ranks, ranks_per_node), 0);
+    const auto is_mate = [&](int rank) { return rank < ranks_per_node; };
+    for (const ExchangeStage& stage : plan_exchange(map, map.all(), 0, default_direct_ranks, &nodes)) {
+        StageLoad& load = loads.emplace_back();
+        double received = 0;
         for (const ExchangePart& part : stage.parts) {
-            others += part.rank != 0;
-            nodes = std::max(nodes, part.nodes.size());
+            load.covered = std::max(load.covered, static_cast<double>(part.nodes.size()));
+            if (part.rank == 0) continue;
+            (is_mate(part.rank) ? load.read : received) += 1;
         }
-        loads.push_back(
-            {static_cast<double>(std::max(others, stage.send_to.size())), static_cast<double>(nodes)});
+        for (const int rank : stage.send_to) (is_mate(rank) ? load.letters : load.sent) += 1;
+        load.sent = std::max(load.sent, received);
+        load.letters = load.letters > 0 && load.read == 0 ? 1 : 0;
     }
     return loads;
 }
 
 class ExchangeModel {
   public:
-    ExchangeModel(PredictedForm form, int ranks, const LinkModel& link)
-        : form_(form), ranks_(ranks), link_(link) {
-        if (form_ == PredictedForm::as_built) stages_ = stage_loads(ranks_);
+    ExchangeModel(PredictedForm form, int ranks, const ClusterModel& cluster)
+        : form_(form),
+          ranks_(ranks),
+          ranks_per_node_(form == PredictedForm::as_built ? std::min(cluster.ranks_per_node, ranks) : 1),
+          between_(ranks > cluster.ranks_per_node ? cluster.between : cluster.within),
+          within_(cluster.within) {
+        if (form_ != PredictedForm::long_form) stages_ = stage_loads(ranks_, ranks_per_node_);
     }
 
     double statistics(double bytes) const {
-        if (form_ == PredictedForm::as_built) return staged_seconds(bytes);
-        return form_ == PredictedForm::long_form ? long_seconds(bytes) : short_seconds(bytes);
+        if (form_ == PredictedForm::long_form) return long_seconds(bytes);
+        double seconds = 0;
+        for (const StageLoad& stage : stages_) {
+            const double size = label_bytes + stage.covered * (bytes - label_bytes);
+            seconds += message_seconds(stage.sent, stage.sent * size, between_);
+            if (const double read = stage.read + stage.letters; read > 0)
+                seconds += message_seconds(1, read * size, within_);
+        }
+        return seconds;
     }
 
     double gradients(Index bytes) const {
-        if (form_ == PredictedForm::short_form) return short_seconds(static_cast<double>(bytes));
-        if (form_ == PredictedForm::long_form) return long_seconds(static_cast<double>(bytes));
+        if (ranks_ == 1) return 0;
+        if (form_ == PredictedForm::as_built) return node_seconds(bytes) + network_seconds(bytes);
         double seconds = 0;
         for (Index rest = bytes; rest > 0; rest -= bucket_bytes) {
             const Index bucket = std::min(rest, bucket_bytes);
-            seconds += bucket > short_limit_bytes ? long_seconds(static_cast<double>(bucket))
-                                                  : short_seconds(static_cast<double>(bucket));
+            seconds += form_ == PredictedForm::as_it_was && bucket <= short_limit_bytes
+                           ? short_seconds(static_cast<double>(bucket))
+                           : long_seconds(static_cast<double>(bucket));
         }
         return seconds;
     }
 
   private:
-    double short_seconds(double bytes) const {
-        return (ranks_ - 1) * (link_.latency_seconds + bytes / link_.bandwidth_bytes_per_second);
+    /// Adding in memory.
+    double node_seconds(Index bytes) const {
+        if (ranks_per_node_ == 1) return 0;
+        return message_seconds(2, (1 + 1.0 / ranks_per_node_) * static_cast<double>(bytes), within_);
     }
-    double staged_seconds(double bytes) const {
+    /// What each rank of a node sends of its slice; they share the node's bandwidth.
+    double network_seconds(Index bytes) const {
+        const auto nodes = ranks_by_node(ranks_, ranks_per_node_);
+        if (nodes.size() == 1) return 0;
+        std::vector<ReplicaRange> parties;
+        parties.reserve(nodes.size());
+        for (const auto& one : nodes) parties.push_back({one.front(), one.back() + 1});
+        constexpr Index value_bytes = sizeof(float), line_values = 64 / value_bytes;
         double seconds = 0;
-        for (const StageLoad& stage : stages_) {
-            const double size = label_bytes + stage.nodes * (bytes - label_bytes);
-            seconds += stage.messages * (link_.latency_seconds + size / link_.bandwidth_bytes_per_second);
+        for (Index rest = bytes; rest > 0; rest -= bucket_bytes * ranks_per_node_) {
+            const Index slice = std::min(rest / ranks_per_node_, bucket_bytes) / value_bytes;
+            for (const SumLevel& level : plan_sum(parties, 0, std::max(slice, Index{1}), line_values)) {
+                double messages = 0, values = 0;
+                for (const SliceMessage& up : level.send) {
+                    messages += 1;
+                    values += static_cast<double>(up.slice.size()) *
+                              static_cast<double>(level.parts[level.own].nodes.size());
+                }
+                for (const SumPart& part : level.parts)
+                    for (const SliceMessage& down : part.receive) {
+                        messages += 1;
+                        values += static_cast<double>(down.slice.size());
+                    }
+                seconds += message_seconds(messages, ranks_per_node_ * values * value_bytes, between_);
+            }
         }
         return seconds;
     }
+    double short_seconds(double bytes) const {
+        return message_seconds(ranks_ - 1, (ranks_ - 1) * bytes, between_);
+    }
     double long_seconds(double bytes) const {
-        return 2 * (ranks_ - 1) *
-               (link_.latency_seconds + bytes / (ranks_ * link_.bandwidth_bytes_per_second));
+        return message_seconds(2 * (ranks_ - 1), 2 * (ranks_ - 1) * bytes / ranks_, between_);
     }
 
     PredictedForm form_;
     int ranks_;
-    LinkModel link_;
+    int ranks_per_node_;
+    LinkModel between_, within_;
     std::vector<StageLoad> stages_;
 };
 
@@ -94,8 +153,8 @@ class ExchangeModel {
 
 std::string_view to_string(PredictedForm form) {
     switch (form) {
-        case PredictedForm::short_form:
-            return "one exchange of all";
+        case PredictedForm::as_it_was:
+            return "each rank by itself";
         case PredictedForm::long_form:
             return "reduce-scatter + all-gather";
         case PredictedForm::as_built:
@@ -105,8 +164,8 @@ std::string_view to_string(PredictedForm form) {
 }
 
 PredictedStep predict_step(PredictedForm form, int ranks, double compute_seconds,
-                           const StepMessages& messages, const LinkModel& link) {
-    const ExchangeModel exchange(form, ranks, link);
+                           const StepMessages& messages, const ClusterModel& cluster) {
+    const ExchangeModel exchange(form, ranks, cluster);
     const double common = compute_seconds + exchange.gradients(messages.gradient_bytes);
     double pooled = 0, synchronized = 0;
     for (std::size_t layer = 0; layer < messages.channels.size(); ++layer) {
@@ -131,7 +190,7 @@ std::optional<int> Prediction::first_above(Index batch_size, PredictedForm form,
 }
 
 std::vector<PredictionRow> predict(const std::vector<ComputeTime>& compute, const std::vector<int>& ranks,
-                                   const StepMessages& messages, const LinkModel& link) {
+                                   const StepMessages& messages, const ClusterModel& cluster) {
     std::vector<PredictionRow> rows;
     for (const ComputeTime& one : compute)
         for (const int count : ranks) {
@@ -139,7 +198,7 @@ std::vector<PredictionRow> predict(const std::vector<ComputeTime>& compute, cons
             row.batch_size = one.batch_size;
             row.ranks = count;
             for (std::size_t form = 0; form < predicted_forms.size(); ++form)
-                row.steps[form] = predict_step(predicted_forms[form], count, one.seconds, messages, link);
+                row.steps[form] = predict_step(predicted_forms[form], count, one.seconds, messages, cluster);
         }
     return rows;
 }

@@ -121,6 +121,12 @@ Json to_object(const PredictedStep& step) {
             {"sync_cost", number(step.cost())}};
 }
 
+Json to_object(const LinkModel& link) {
+    return {{"latency_seconds", number(link.latency_seconds)},
+            {"bandwidth_bytes_per_second", number(link.bandwidth_bytes_per_second)},
+            {"measured", link.measured}};
+}
+
 Json to_object(const Prediction& prediction) {
     Json compute = Json::array(), rows = Json::array(), checks = Json::array();
     for (const ComputeTime& one : prediction.compute)
@@ -136,9 +142,9 @@ Json to_object(const Prediction& prediction) {
                           {"batch_size", check.batch_size},
                           {"predicted", to_object(check.predicted)},
                           {"measured", to_object(check.measured)}});
-    return {{"latency_seconds", number(prediction.link.latency_seconds)},
-            {"bandwidth_bytes_per_second", number(prediction.link.bandwidth_bytes_per_second)},
-            {"link_measured", prediction.link.measured},
+    return {{"network", to_object(prediction.cluster.between)},
+            {"node", to_object(prediction.cluster.within)},
+            {"ranks_per_node", prediction.cluster.ranks_per_node},
             {"compute", std::move(compute)},
             {"rows", std::move(rows)},
             {"checks", std::move(checks)}};

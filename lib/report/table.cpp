@@ -82,6 +82,11 @@ constexpr const char* csv_head =
     "test_error_pooled_averages,test_error_first_averages,test_error_precise_bn,test_error_batch_statistics,"
     "drift_from_sync,fingerprint,reason,compute_seconds_per_step,communication_seconds_per_step,seconds\n";
 
+std::string link_text(const LinkModel& link) {
+    return duration(link.latency_seconds) + " and " + significant(link.bandwidth_bytes_per_second / 1e9, 3) +
+           " GB/s" + (link.measured ? " (measured between the ranks at hand)" : "");
+}
+
 std::string check_lines(const Prediction& prediction) {
     std::string text =
         "\n  Predicted beside measured on this machine, time of a step (more ranks than cores take "
@@ -122,11 +127,13 @@ std::string results_table(const Study& study) {
 std::string prediction_table(const Study& study) {
     if (!study.prediction) return "";
     const Prediction& prediction = *study.prediction;
-    std::string text = "\n  Predicted time of a step, one replica per rank, over a network of " +
-                       duration(prediction.link.latency_seconds) + " and " +
-                       significant(prediction.link.bandwidth_bytes_per_second / 1e9, 3) + " GB/s" +
-                       (prediction.link.measured ? " (measured between the ranks at hand)" : "") +
-                       "\n\n  samples   ranks";
+    const ClusterModel& cluster = prediction.cluster;
+    std::string text =
+        "\n  Predicted time of a step, one replica per rank, over a network of " + link_text(cluster.between);
+    if (cluster.ranks_per_node > 1)
+        text += ", with " + std::to_string(cluster.ranks_per_node) + " ranks a node, of " +
+                link_text(cluster.within) + " within it";
+    text += "\n\n  samples   ranks";
     for (const PredictedForm form : predicted_forms) text += "   " + left(std::string(to_string(form)), 30);
     end_line(text);
     text += "                  ";

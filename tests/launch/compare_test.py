@@ -47,7 +47,8 @@ class Results(Study):
         self.assertEqual(sum(row["outcome"] == "finished" for row in self.results("on1")), FINISHED)
 
     def test_files_are_complete_and_well_formed(self):
-        result = self.succeed(2, *study("study", predict="2,64"), seconds=120)
+        result = self.succeed(2, *study("study", predict="2,64", ranks_per_node=16), seconds=120)
+        self.assertIn("with 16 ranks a node", result.out)
         self.assertIn("Test error", result.out)
         self.assertIn("Predicted beside measured", result.out)
         page = xml.etree.ElementTree.parse(self.folder / "study" / "report.html").getroot()
@@ -59,6 +60,9 @@ class Results(Study):
             xml.etree.ElementTree.parse(self.folder / "study" / "figures" / f"{name}.svg")
         results = json.loads((self.folder / "study" / "results.json").read_text(encoding="utf-8"))
         self.assertEqual(len(results["prediction"]["checks"]), 3)
+        self.assertEqual(results["prediction"]["ranks_per_node"], 16)
+        nodes, alone = (results["prediction"]["rows"][-1][form] for form in ("as built", "each rank by itself"))
+        self.assertLess(nodes["sync_seconds"], alone["sync_seconds"])
         self.assertEqual([path.name for path in (self.folder / "study" / "combinations").glob("*.parameters")], [])
 
     def test_drift_is_measured_and_nothing_where_the_computation_is_the_same(self):
@@ -140,6 +144,8 @@ class Failures(Study):
         self.expect_error("seeds: 1 is there twice", *study("bad", seeds="1,1"))
         self.expect_error("running-averages", *study("bad", running_averages="last"))
         self.expect_error("--latency and --bandwidth", *study("bad", predict="2,4"), ranks=[1])
+        self.expect_error("--node-latency and --node-bandwidth", *study("bad", predict="2,4", latency="1e-6", bandwidth="1e9",
+                                                                        ranks_per_node=2), ranks=[1])
 
 
 if __name__ == "__main__":

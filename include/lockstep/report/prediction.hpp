@@ -1,16 +1,27 @@
-/// What a training step would take on a cluster: measured computing time plus a latency–bandwidth model.
+/// What a training step would take on a cluster: measured computing time plus a latency–bandwidth model of two levels.
 ///
-/// A message of n bytes takes α + n/B, and the P − 1 messages that a rank sends leave one after the other:
+/// Between nodes a message of n bytes takes α + n/B, and the messages that a rank sends leave one after the other; the
+/// ranks of a node share B. Within a node what a rank writes to memory is there after α', and is read at B' bytes a
+/// second. N nodes have k ranks each, P in all, with one replica on each rank; G are the bytes of the gradients, L the
+/// batch norms of c_l channels, and each statistics message begins with a label of 64 bytes.
 ///
-///     short form (every rank sends all it has to every other)   T(n) = (P − 1)·(α + n/B)
-///     long form (reduce-scatter, then all-gather)               T(n) = 2·(P − 1)·(α + n/(P·B))
-///     in stages of k ≤ 8 ranks each (see exchange_plan.hpp)     T(n) = Σ over the stages (k − 1)·(α + n/B)
+/// As built the node is one (plans: exchange_plan.hpp, sum_plan.hpp):
 ///
-/// With one replica on each rank, G bytes of gradients, L batch norms of c_l channels, and 64 bytes of label
-/// in front of each statistics message:
+///     statistics   S(n) = α' + (k − 1)·n/B'                          the sender of a node reads what its mates have
+///                         + Σ over stages of m ≤ 8 nodes (m − 1)·(α + n/B)
+///                         + α' + n/B'                                the mates read the result
+///     gradients    T(G) = 2·α' + (1 + 1/k)·G/B'                      each rank adds its slice
+///                         + Σ over the plan's messages (α + k·bytes/B)
 ///
-///     step(local) = compute + T(G) + T(64 + 16 + Σ_l 8·(1 + 2·c_l))
-///     step(sync)  = compute + T(G) + T(64 + 16) + Σ_l [T(64 + 8·(1 + 2·c_l)) + T(64 + 16·c_l)]
+/// What needs no node or no memory is left out where there is one alone. As it was each rank is a node of its own, and
+/// gradients go by reduce-scatter and all-gather:
+///
+///     T(n) = 2·(P − 1)·(α + n/(P·B))         in buckets; those up to 8 KiB (P − 1)·(α + n/B)
+///
+/// So do statistics, too, where all goes that way. A step is then
+///
+///     step(local) = compute + T(G) + S(64 + 16 + Σ_l 8·(1 + 2·c_l))
+///     step(sync)  = compute + T(G) + S(64 + 16) + Σ_l [S(64 + 8·(1 + 2·c_l)) + S(64 + 16·c_l)]
 ///
 /// The last term is the backward exchange, which a batch norm without anything before it does not need.
 /// Nothing is taken to overlap; that ranks wait for the slowest, and what starting an exchange costs, is left
@@ -35,6 +46,12 @@ struct LinkModel {
     bool measured = false;                  ///< between the ranks at hand, not given
 };
 
+struct ClusterModel {
+    LinkModel between;  ///< nodes: α, B
+    LinkModel within;   ///< a node: α', B'
+    int ranks_per_node = 1;
+};
+
 /// What crosses ranks in a step.
 struct StepMessages {
     Index gradient_bytes = 0;
@@ -43,11 +60,11 @@ struct StepMessages {
 };
 
 enum class PredictedForm {
-    short_form,  ///< for everything
-    long_form,   ///< for everything
-    as_built,    ///< in stages for statistics; for gradients in buckets short up to 8 KiB, long above
+    as_built,   ///< the node is one
+    as_it_was,  ///< each rank a node of its own
+    long_form,  ///< the same, and statistics as gradients
 };
-inline constexpr std::array predicted_forms = {PredictedForm::as_built, PredictedForm::short_form,
+inline constexpr std::array predicted_forms = {PredictedForm::as_built, PredictedForm::as_it_was,
                                                PredictedForm::long_form};
 LOCKSTEP_EXPORT std::string_view to_string(PredictedForm form);
 
@@ -60,7 +77,7 @@ struct PredictedStep {
 
 /// The formulas above, for `ranks` ranks with one replica each.
 LOCKSTEP_EXPORT PredictedStep predict_step(PredictedForm form, int ranks, double compute_seconds,
-                                           const StepMessages& messages, const LinkModel& link);
+                                           const StepMessages& messages, const ClusterModel& cluster);
 
 /// One row of the table: a batch size on a number of ranks, by predicted form (see predicted_forms).
 struct PredictionRow {
@@ -83,7 +100,7 @@ struct ComputeTime {
 };
 
 struct LOCKSTEP_EXPORT Prediction {
-    LinkModel link;
+    ClusterModel cluster;
     StepMessages messages;
     std::vector<ComputeTime> compute;
     std::vector<PredictionRow> rows;
@@ -96,6 +113,6 @@ struct LOCKSTEP_EXPORT Prediction {
 /// All rows: each batch size whose computing time is known, at each number of ranks.
 LOCKSTEP_EXPORT std::vector<PredictionRow> predict(const std::vector<ComputeTime>& compute,
                                                    const std::vector<int>& ranks,
-                                                   const StepMessages& messages, const LinkModel& link);
+                                                   const StepMessages& messages, const ClusterModel& cluster);
 
 }  // namespace lockstep

@@ -122,7 +122,8 @@ TEST(Page, WordsFromOutsideCannotBecomeMarkup) {
 TEST(Page, StatesTheFormulasOfThePrediction) {
     const Study study = sample_study();
     const std::string page = html_report(study, study_figures(study));
-    for (const char* formula : {"(P − 1)·(α + n/B)", "2·(P − 1)·(α + n/(P·B))", "step(sync)"})
+    for (const char* formula : {"Σ (m − 1)·(α + n/B)", "2·(P − 1)·(α + n/(P·B))", "(1 + 1/k)·G/B′",
+                                "step(sync)", "16 ranks a node"})
         EXPECT_NE(page.find(formula), std::string::npos) << formula;
 }
 

@@ -56,10 +56,10 @@ inline Study sample_study(double spread = 0.5) {
             for (const std::uint64_t seed : study.seeds)
                 study.combinations.push_back(sample_combination(mode, size, seed, spread));
     Prediction prediction;
-    prediction.link = {2e-6, 1e9, true};
+    prediction.cluster = {{2e-6, 1e9, false}, {3e-7, 1e10, true}, 16};
     prediction.messages = {40000, {784, 100}, false};
     prediction.compute = {{2, 1e-3}, {4, 2e-3}};
-    prediction.rows = predict(prediction.compute, {2, 64}, prediction.messages, prediction.link);
+    prediction.rows = predict(prediction.compute, {2, 64}, prediction.messages, prediction.cluster);
     prediction.checks = {{2, 2, {1e-3, 1.1e-3}, {1.2e-3, 1.3e-3}}};
     study.prediction = prediction;
     return study;
