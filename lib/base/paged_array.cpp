@@ -9,6 +9,7 @@
 #ifdef __linux__
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #endif
 
@@ -100,13 +101,20 @@ bool PageCopies::any_of(const PagedMemory& memory) const {
     return false;
 }
 
+std::uint64_t PageCopies::page_faults() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_minflt) + static_cast<std::uint64_t>(usage.ru_majflt);
+}
+
 bool PageCopies::can_tell(PagedMemory& memory) const {
     if (memory.bytes() == 0) return true;
     auto* const first = static_cast<volatile std::byte*>(memory.data());
     const std::byte value = *first;
     if (any_of(memory)) return false;
+    const std::uint64_t faults = page_faults();
     *first = value;
-    if (!any_of(memory)) return false;
+    if (!any_of(memory) || page_faults() == faults) return false;
     memory.renew();
     return *first == value && !any_of(memory);
 }
@@ -118,6 +126,10 @@ PageCopies::~PageCopies() = default;
 
 bool PageCopies::any_of(const PagedMemory&) const {
     return true;
+}
+
+std::uint64_t PageCopies::page_faults() {
+    return 0;
 }
 
 bool PageCopies::can_tell(PagedMemory&) const {

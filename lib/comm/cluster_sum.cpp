@@ -117,7 +117,7 @@ void ClusterSum<Scalar>::cut_lanes(const ReplicaMap& map, Index values, const No
             const std::vector<int>& ranks = nodes.ranks_of(node);
             parties.push_back({ranks[static_cast<std::size_t>(index_)], replicas_of(map, ranks)});
         }
-    for (const Bucket& bucket : buckets_of<Scalar>(values, lanes)) {
+    for (const Bucket& bucket : buckets_of<Scalar>(values, lanes, lane_bytes_between(nodes.count()))) {
         const int number = next_sum(communicator_);  // those without a lane count as well
         Lane lane{
             .begin = bucket.begin, .end = bucket.end, .first = bucket.begin, .values = 0, .sum = nullptr};

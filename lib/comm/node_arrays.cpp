@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 namespace lockstep {
@@ -19,6 +20,7 @@ struct NodeArrays::Memory {
     std::vector<PagedMemory*> arrays;  // as this rank sees them
     std::vector<std::size_t> places;   // where the node has them, from the block's first byte
     PageCopies copies;
+    std::optional<std::uint64_t> clean_at;  // page faults before it was found that nothing has been written
 };
 
 struct NodeArrays::Counters {
@@ -199,8 +201,13 @@ void NodeArrays::renew() const {
 }
 
 bool NodeArrays::was_written() const {
-    return std::ranges::any_of(memory_->arrays,
-                               [this](const PagedMemory* array) { return memory_->copies.any_of(*array); });
+    // In most steps the system has had nothing to do, and so has nothing to say.
+    const std::uint64_t faults = PageCopies::page_faults();
+    if (memory_->clean_at == faults) return false;
+    const bool written = std::ranges::any_of(
+        memory_->arrays, [this](const PagedMemory* array) { return memory_->copies.any_of(*array); });
+    memory_->clean_at = written ? std::nullopt : std::optional(faults);
+    return written;
 }
 
 }  // namespace lockstep

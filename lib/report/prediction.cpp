@@ -1,3 +1,5 @@
+#include "../comm/buckets.hpp"
+
 #include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/comm/sum_plan.hpp>
 #include <lockstep/report/prediction.hpp>
@@ -9,9 +11,9 @@ namespace {
 
 constexpr double label_bytes = 64;
 constexpr double summary_bytes = 16;
-/// As in the library: gradients travel in buckets of so many bytes a rank.
+/// As it was, gradients travelled in buckets of so many bytes, of which those below the limit were sent by everyone to
+/// everyone.
 constexpr Index bucket_bytes = 256 * 1024;
-/// As it was, those below were sent by everyone to everyone.
 constexpr Index short_limit_bytes = 8192;
 
 double moments_bytes(Index channels) {
@@ -116,8 +118,9 @@ class ExchangeModel {
         for (const auto& one : nodes) parties.push_back({one.front(), one.back() + 1});
         constexpr Index value_bytes = sizeof(float), line_values = 64 / value_bytes;
         double seconds = 0;
-        for (Index rest = bytes; rest > 0; rest -= bucket_bytes * ranks_per_node_) {
-            const Index slice = std::min(rest / ranks_per_node_, bucket_bytes) / value_bytes;
+        const Index lane = lane_bytes_between(static_cast<int>(nodes.size()));
+        for (Index rest = bytes; rest > 0; rest -= lane * ranks_per_node_) {
+            const Index slice = std::min(rest / ranks_per_node_, lane) / value_bytes;
             for (const SumLevel& level : plan_sum(parties, 0, std::max(slice, Index{1}), line_values)) {
                 double messages = 0, values = 0;
                 for (const SliceMessage& up : level.send) {

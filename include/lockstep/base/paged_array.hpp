@@ -49,6 +49,9 @@ class LOCKSTEP_EXPORT PageCopies {
     /// Whether a page has been written since show or renew, be it with the values that it had. The system knows: no value
     /// is looked at.
     bool any_of(const PagedMemory& memory) const;
+    /// How many pages the system has had to look after for this process so far: as long as it is the same, no copy has been
+    /// made by it.
+    static std::uint64_t page_faults();
     /// Whether the system says so, tried on the first page of memory that shows a file and has no copies.
     bool can_tell(PagedMemory& memory) const;
 

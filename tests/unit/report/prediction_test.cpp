@@ -39,7 +39,7 @@ TEST(Prediction, AStepIsTheFormula) {
 }
 
 TEST(Prediction, FewNodesSendASliceToEachOther) {
-    constexpr Index bytes = 64 * 1024;
+    constexpr Index bytes = 60 * 1024;
     EXPECT_NEAR(seconds(PredictedForm::as_built, 4, gradients_alone(bytes), lone_ranks),
                 6 * alpha + 1.5 * bytes / bandwidth + 3 * (alpha + summary / bandwidth), 1e-12);
     // Two buckets are twice the messages.
