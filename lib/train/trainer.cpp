@@ -333,11 +333,11 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
 
 template <class Scalar>
 void Trainer<Scalar>::refuse_rate(double learning_rate) const {
-    const UsageError error("trainer: the learning rate of step " + std::to_string(step_) + " is " +
-                           shortest_text(learning_rate));
+    const std::string text =
+        "trainer: the learning rate of step " + std::to_string(step_) + " is " + shortest_text(learning_rate);
     // The ranks of this node have the same; those of others may have a number, and would wait.
-    if (!node_ || nodes_of(communicator_)->count() > 1) communicator_.announce_failure(error.what());
-    throw error;
+    if (!node_ || nodes_of(communicator_)->count() > 1) communicator_.announce_failure(text);
+    throw UsageError(text);
 }
 
 template <class Scalar>
