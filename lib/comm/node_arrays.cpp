@@ -94,7 +94,7 @@ std::unique_ptr<NodeArrays> NodeArrays::share(const Communicator& communicator,
                              : 0);  // open until all others have mapped it, or have given up
     if (gives && (memory->block = mine.take()))
         for (std::size_t i = 0; i < arrays.size(); ++i)
-            std::memcpy(memory->block.get() + memory->places[i], arrays[i]->data(), arrays[i]->bytes());
+            std::copy_n(arrays[i]->data(), arrays[i]->bytes(), memory->block.get() + memory->places[i]);
     const auto ranks = static_cast<std::size_t>(communicator.size());
     std::vector<MemoryOffer> offers(ranks);
     communicator.all_gather(&mine.offer(), offers.data(),
