@@ -40,6 +40,11 @@ if(LOCKSTEP_SANITIZE)
   set(lockstep_sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 endif()
 
+set(lockstep_coverage "")
+if(LOCKSTEP_COVERAGE)
+  set(lockstep_coverage --coverage)
+endif()
+
 # Language, warnings, arithmetic and sanitizers, for libraries and executables alike. All private.
 function(lockstep_set_common_flags target)
   target_compile_features(${target} PRIVATE cxx_std_20)
@@ -59,6 +64,8 @@ function(lockstep_set_up_library target name)
   add_library(lockstep::${name} ALIAS ${target})
   lockstep_set_common_flags(${target})
   target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_options(${target} PRIVATE ${lockstep_coverage})
+  target_link_options(${target} PUBLIC ${lockstep_coverage})
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   set_target_properties(${target} PROPERTIES
     EXPORT_NAME ${name}

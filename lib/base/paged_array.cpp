@@ -6,6 +6,8 @@
 #include <cstring>
 #include <new>
 
+#include "huge_pages.hpp"
+
 #ifdef __linux__
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -29,11 +31,9 @@ PagedMemory& PagedMemory::operator=(PagedMemory&& other) noexcept {
 
 namespace {
 
-constexpr std::size_t huge_page_bytes = std::size_t{2} << 20;
-
 /// Pages of zeros, with what is needed to begin on a huge page where whole ones fit in.
 std::byte* map_zeros(std::size_t bytes) {
-    const std::size_t slack = bytes >= 2 * huge_page_bytes ? huge_page_bytes : 0;
+    const std::size_t slack = has_huge_pages(bytes) ? huge_page_bytes : 0;
     void* const mapped =
         ::mmap(nullptr, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) throw std::bad_alloc();
@@ -43,8 +43,7 @@ std::byte* map_zeros(std::size_t bytes) {
         (huge_page_bytes - reinterpret_cast<std::uintptr_t>(first) % huge_page_bytes) % huge_page_bytes;
     if (before > 0) ::munmap(first, before);
     if (before < slack) ::munmap(first + before + bytes, slack - before);
-    // See aligned_vector.cpp. A refusal is fine.
-    ::madvise(first + before, bytes / huge_page_bytes * huge_page_bytes, MADV_HUGEPAGE);
+    ask_for_huge_pages(first + before, bytes);
     return first + before;
 }
 

@@ -1,6 +1,9 @@
 """Adds up what gcov says of the library's lines, over all objects of a build folder, and prints it by floor."""
 import collections
+import concurrent.futures
+import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,18 +16,21 @@ def counts_of(notes):
     """For each source that the object of a .gcno file was compiled from: the lines that have code, and how often each ran."""
     done = subprocess.run(["gcov", "--json-format", "--stdout", notes.name], cwd=notes.parent, text=True,
                           capture_output=True, check=False)
+    found = []
     for text in done.stdout.splitlines():
         report = json.loads(text)
         folder = pathlib.Path(report["current_working_directory"])
         for file in report["files"]:
-            yield (folder / file["file"]).resolve(), file["lines"]
+            found.append(((folder / file["file"]).resolve(), file["lines"]))
+    return found
 
 
 def gather(build):
     """Lines by file of lib/ and include/, each with the most that any object says of it."""
     lines = collections.defaultdict(dict)
-    for notes in sorted(build.rglob("*.gcno")):  # also of objects of which nothing has run
-        for path, found in counts_of(notes.resolve()):
+    every = sorted(build.resolve().rglob("*.gcno"))  # also of objects of which nothing has run
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path, found in itertools.chain.from_iterable(pool.map(counts_of, every)):
             if not path.is_relative_to(ROOT / "lib") and not path.is_relative_to(ROOT / "include"):
                 continue
             own = lines[path.relative_to(ROOT)]
