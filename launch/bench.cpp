@@ -6,6 +6,7 @@
 
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/simd/instruction_set.hpp>
 
 #include <mpi.h>
@@ -24,7 +25,7 @@ constexpr const char* usage =
     "  exchange   the statistics of a layer: shorter sums, beside MPI_Allreduce\n"
     "  step       a training step of a --config: computation, exchanges, and what overlap hides\n"
     "  infer      inference of a --config's network, with batch norms folded and not\n"
-    "  scaling    samples per second on 1 … RANKS ranks\n";
+    "  scaling    samples per second on ever more ranks: of one node, then of all\n";
 
 struct BenchOptions {
     RunOptions run;  ///< what a step consists of
@@ -49,6 +50,7 @@ void bench_command(const std::vector<std::string>& arguments) {
     read_arguments({arguments.begin() + (named ? 1 : 0), arguments.end()}, table, options.run);
     if (options.run.help || !named) return print_once(usage + table.help());
     const Communicator world(MPI_COMM_WORLD);
+    const int nodes = nodes_of(world)->count();
     // Made before anything is measured: a file that cannot be written must not cost the measurement.
     std::optional<AtomicFile> file;
     if (!options.json.empty() && world.rank() == 0) file.emplace(options.json);
@@ -75,6 +77,7 @@ void bench_command(const std::vector<std::string>& arguments) {
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},
+                               {"nodes", nodes},
                                {"instruction_set", std::string(to_string(active_instruction_set()))},
                                {"rows", rows}}
                     .dump(1) +

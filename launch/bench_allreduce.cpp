@@ -50,19 +50,22 @@ std::vector<std::function<void()>> contestants(const Communicator& communicator,
 }  // namespace
 
 nlohmann::json bench_allreduce(const Communicator& communicator) {
-    BenchTable table(communicator,
-                     "Sums of floats over " + std::to_string(communicator.size()) +
-                         " ranks that each rank writes and of which it reads the result, less the time of "
-                         "writing and reading, us; ratios: to MPI_Allreduce",
-                     {{"floats", 9},
-                      {"bytes", 10},
-                      {"MPI_Allreduce", 14, 2},
-                      {"short", 9, 2},
-                      {"long", 9, 2},
-                      {"automatic", 10, 2},
-                      {"ratio", 6, 2},
-                      {"as in training", 15, 2},
-                      {"ratio ", 6, 2}});
+    const ReplicaMap map(communicator.size(), communicator.size());
+    BenchTable table(
+        communicator,
+        "Sums of floats over " + ranks_and_nodes(communicator) +
+            " that each rank writes and of which it reads the result, less the time of writing and "
+            "reading, us; short, long, automatic: each rank by itself; as in training: " +
+            GradientSum<float>::create(communicator, map, 1)->path() + "; ratios: to MPI_Allreduce",
+        {{"floats", 9},
+         {"bytes", 10},
+         {"MPI_Allreduce", 14, 2},
+         {"short", 9, 2},
+         {"long", 9, 2},
+         {"automatic", 10, 2},
+         {"ratio", 6, 2},
+         {"as in training", 15, 2},
+         {"ratio ", 6, 2}});
     for (Index count = 2; count <= (Index{4} << 20); count *= count < 512 ? 4 : 2) {
         AlignedVector<float> values(static_cast<std::size_t>(count));
         volatile float sink = 0;

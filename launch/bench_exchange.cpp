@@ -42,8 +42,8 @@ nlohmann::json bench_exchange(const Communicator& communicator) {
     const Communicator messages = communicator.split(0, communicator.rank());
     share_exchange_memory(communicator);
     BenchTable table(communicator,
-                     "Statistics of a layer: sums of doubles over " + std::to_string(communicator.size()) +
-                         " ranks that each rank writes before, us; ratio: to MPI_Allreduce",
+                     "Statistics of a layer: sums of doubles over " + ranks_and_nodes(communicator) +
+                         " that each rank writes before, us; ratio: to MPI_Allreduce",
                      {{"bytes", 9},
                       {"MPI_Allreduce", 14, 2},
                       {"messages", 9, 2},

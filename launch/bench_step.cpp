@@ -1,17 +1,18 @@
-/// `lockstep bench step` and `scaling`: training steps of a configuration.
+/// `lockstep bench step`: what a training step of a configuration consists of.
 #include "benchmark.hpp"
+#include "endless_trainer.hpp"
 #include "options.hpp"
 
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
+#include <lockstep/comm/nodes.hpp>
 #include <lockstep/data/load_dataset.hpp>
 #include <lockstep/data/subset.hpp>
-#include <lockstep/train/trainer.hpp>
+#include <lockstep/train/optimizer.hpp>
 
 #include <algorithm>
-#include <functional>
 #include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -21,23 +22,6 @@ namespace {
 
 /// Turns of several steps each; a step is far longer than the clock's grain.
 constexpr MeasureOptions step_turns{.rounds = 15, .seconds_per_turn = 50e-3};
-
-/// A training run whose steps can be called one after the other for ever.
-class EndlessTrainer {
-  public:
-    EndlessTrainer(const TrainerOptions& options, const Dataset& data, const Communicator& communicator)
-        : trainer_(options, data, communicator) {}
-
-    void step() {
-        trainer_.step(next_);
-        next_ = (next_ + 1) % trainer_.steps_per_epoch();
-    }
-    Index gradients() { return static_cast<Index>(trainer_.network().parameters().size()); }
-
-  private:
-    Trainer<float> trainer_;
-    Index next_ = 0;
-};
 
 /// The first samples of a data set as arrays, which are read without a file system.
 class InMemory final : public Dataset {
@@ -80,10 +64,36 @@ nlohmann::json resolved(double microseconds) {
     return microseconds > 0 ? nlohmann::json(microseconds) : nlohmann::json("not resolved");
 }
 
-TrainerOptions with(TrainerOptions options, int replicas, const char* mode) {
-    options.replicas = replicas;
-    options.batch_norm = BatchNormMode::parse(mode);
-    return options;
+/// Steps an optimizer over some of a rank's parameters.
+class OptimizerSteps {
+  public:
+    OptimizerSteps(const OptimizerOptions& options, const AlignedVector<float>& gradients)
+        : gradients_(gradients),
+          parameters_(gradients.size()),
+          optimizer_(options, static_cast<Index>(gradients.size()), {}) {
+        arrays_.parameters = parameters_.data();
+        for (const auto& state : optimizer_.state()) arrays_.state.push_back(state.values.data());
+    }
+
+    void step(ParameterRange range) {
+        optimizer_.step(arrays_, range,
+                        std::span(gradients_)
+                            .subspan(static_cast<std::size_t>(range.begin),
+                                     static_cast<std::size_t>(range.end - range.begin)),
+                        1e-9);
+    }
+
+  private:
+    const AlignedVector<float>& gradients_;
+    AlignedVector<float> parameters_;
+    Optimizer<float> optimizer_;
+    Optimizer<float>::Arrays arrays_;
+};
+
+/// What a rank of a node steps: its part of all parameters.
+ParameterRange share_of(const Nodes& nodes, Index parameters) {
+    const auto ranks = static_cast<Index>(nodes.mates().size());
+    return {parameters * nodes.index() / ranks, parameters * (nodes.index() + 1) / ranks};
 }
 
 }  // namespace
@@ -100,6 +110,9 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
         communicator, ReplicaMap(communicator.size(), communicator.size()), alone.gradients(),
         {options.trainer.reduction, options.trainer.gradient_path});
     AlignedVector<float> gradients(static_cast<std::size_t>(alone.gradients()));
+    OptimizerSteps optimizer(options.trainer.optimizer, gradients);
+    const ParameterRange all{0, alone.gradients()};
+    const ParameterRange share = share_of(*nodes_of(communicator), alone.gradients());
     volatile float sink = 0;
     const auto seconds = measure(
         communicator,
@@ -111,12 +124,13 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
          [&] {
              write_values(gradients.data(), alone.gradients());
              sink = read_values(gradients.data(), alone.gradients());
-         }},
+         },
+         [&] { optimizer.step(all); }, [&] { optimizer.step(share); }},
         step_turns);
     BenchTable table(communicator,
                      "Step of " + std::to_string(options.trainer.batch_size) + " samples per replica, " +
-                         std::to_string(replicas) + " replicas on " + std::to_string(communicator.size()) +
-                         " ranks, gradients " + exchange->path() + ", us",
+                         std::to_string(replicas) + " replicas on " + ranks_and_nodes(communicator) +
+                         ", gradients " + exchange->path() + ", us",
                      {{"part", 50}, {"us", 13}});
     const auto [computation, without_files, with_local, with_sync, with_exchange, buffers] =
         std::tuple{seconds[0] * 1e6, seconds[1] * 1e6, seconds[2] * 1e6,
@@ -130,70 +144,8 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
     table.row({"gradient exchange by itself", resolved(exchanged)});
     table.row({"gradient exchange exposed (local - computation)", resolved(exposed)});
     table.row({"gradient exchange hidden", resolved(std::min(exchanged, exchanged - exposed))});
-    return table.rows();
-}
-
-namespace {
-
-/// The same training on the first `ranks` ranks of all, in three forms (not on the others, which only wait).
-struct ScalingCase {
-    std::optional<EndlessTrainer> weak, strong, apart;
-};
-
-/// Of fixed length, for ranks that wait cannot know how often the others repeat.
-constexpr int steps_per_turn = 50;
-
-void take_turn(std::optional<EndlessTrainer>& trainer) {
-    if (!trainer) return;
-    for (int i = 0; i < steps_per_turn; ++i) trainer->step();
-}
-
-}  // namespace
-
-nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions& options) {
-    const DatasetPair data = load_dataset(options.data);
-    const Index batch = options.trainer.batch_size;
-    std::vector<std::unique_ptr<ScalingCase>> cases;
-    std::vector<std::function<void()>> turns;  // of all cases alternately, so that all meet the same machine
-    for (int ranks = 1; ranks <= communicator.size(); ++ranks) {
-        ScalingCase& one = *cases.emplace_back(std::make_unique<ScalingCase>());
-        const bool works = communicator.rank() < ranks;
-        const Communicator part = communicator.split(works ? 0 : 1, communicator.rank());
-        if (works) {
-            TrainerOptions weak = with(options.trainer, ranks, "sync"), strong = weak;
-            strong.batch_size = std::max<Index>(1, batch / ranks);
-            one.weak.emplace(weak, *data.train, part);
-            one.strong.emplace(strong, *data.train, part);
-            one.apart.emplace(with(options.trainer, 1, "sync"), *data.train, Communicator::self());
-        }
-        for (auto* trainer : {&one.weak, &one.apart, &one.strong})
-            turns.emplace_back([trainer] { take_turn(*trainer); });
-    }
-    const auto seconds = measure(communicator, turns, {.rounds = 15, .seconds_per_turn = 0});
-
-    BenchTable table(
-        communicator,
-        "Samples per second, sync; weak: " + std::to_string(batch) +
-            " samples per rank; apart: as weak, but without any exchange, which is what the machine "
-            "has to give; strong: " +
-            std::to_string(batch) + " samples in all",
-        {{"ranks", 6},
-         {"weak samples/s", 15, 0},
-         {"speed-up", 9, 2},
-         {"apart samples/s", 16, 0},
-         {"speed-up ", 9, 2},
-         {"strong samples/s", 17, 0},
-         {"speed-up  ", 9, 2}});
-    const auto rate = [&](std::size_t turn, Index samples) {
-        return steps_per_turn * static_cast<double>(samples) / seconds[turn];
-    };
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-        const auto ranks = static_cast<Index>(i + 1);
-        const double weak = rate(3 * i, batch * ranks), apart = rate(3 * i + 1, batch * ranks);
-        const double strong = rate(3 * i + 2, std::max<Index>(1, batch / ranks) * ranks);
-        table.row({ranks, weak, weak / rate(0, batch), apart, apart / rate(1, batch), strong,
-                   strong / rate(2, batch)});
-    }
+    table.row({"optimizer, all parameters", seconds[6] * 1e6});
+    table.row({"optimizer, the share of a rank of its node", seconds[7] * 1e6});
     return table.rows();
 }
 

@@ -1,5 +1,7 @@
 #include "benchmark.hpp"
 
+#include <lockstep/comm/nodes.hpp>
+
 #include <mpi.h>
 
 #include <algorithm>
@@ -65,6 +67,12 @@ float read_values(const float* values, Index count) {
         for (Index lane = 0; lane < lanes; ++lane) sums[lane] += values[i + lane];
     for (Index i = whole; i < count; ++i) sums[0] += values[i];
     return *std::max_element(sums, sums + lanes);
+}
+
+std::string ranks_and_nodes(const Communicator& communicator) {
+    const int nodes = nodes_of(communicator)->count();
+    return std::to_string(communicator.size()) + (communicator.size() == 1 ? " rank on " : " ranks on ") +
+           std::to_string(nodes) + (nodes == 1 ? " node" : " nodes");
 }
 
 BenchTable::BenchTable(const Communicator& communicator, const std::string& title,

@@ -31,6 +31,9 @@ void write_values(float* values, Index count);
 /// Reads values as the optimizer does. Returns something that depends on all of them.
 float read_values(const float* values, Index count);
 
+/// Such as "8 ranks on 2 nodes". Collective.
+std::string ranks_and_nodes(const Communicator& communicator);
+
 /// A table on rank 0's standard output, and the same rows for --json.
 class BenchTable {
   public:

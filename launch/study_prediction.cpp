@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,11 +23,13 @@ namespace {
 
 constexpr Index timed_steps = 60;
 
-/// Half of the median round trip of `bytes` between rank 0 and the last rank; 0 elsewhere.
-double one_way_seconds(const Communicator& communicator, int bytes, int round_trips) {
-    const int me = communicator.rank(), last = communicator.size() - 1;
-    if (me != 0 && me != last) return 0;
-    const int peer = me == 0 ? last : 0;
+/// Seconds that each of some messages of `bytes` takes one way between rank 0 and the peer: half of a round trip. Nothing
+/// elsewhere.
+std::vector<double> one_way_seconds(const Communicator& communicator, int peer_of_0, int bytes,
+                                    int round_trips) {
+    const int me = communicator.rank();
+    if (me != 0 && me != peer_of_0) return {};
+    const int peer = me == 0 ? peer_of_0 : 0;
     std::vector<char> message(static_cast<std::size_t>(bytes));
     constexpr const char* what = "measuring the link";
     MPI_Request request = MPI_REQUEST_NULL;
@@ -50,7 +53,7 @@ double one_way_seconds(const Communicator& communicator, int bytes, int round_tr
         if (me != 0) send();
         times.push_back((MPI_Wtime() - start) / 2);
     }
-    return median(times);
+    return times;
 }
 
 /// Rank 0's values, on every rank.
@@ -62,6 +65,45 @@ void take_from_rank_0(std::array<double, Count>& values, const Communicator& com
     communicator.all_gather(mine.data(), values.data(), bytes, "sharing measured times");
 }
 
+/// The median of as many messages as fit into some time: slow links take few.
+double median_one_way(const Communicator& communicator, int peer_of_0, int bytes) {
+    constexpr int tried = 10, most = 2000;
+    constexpr double seconds = 0.2;
+    std::array<double, 1> found{};
+    const auto try_it = [&](int round_trips) {
+        const std::vector<double> times = one_way_seconds(communicator, peer_of_0, bytes, round_trips);
+        if (communicator.rank() == 0) found[0] = median(times);
+        take_from_rank_0(found, communicator);
+        return found[0];
+    };
+    const double first = try_it(tried);
+    return try_it(
+        static_cast<int>(std::clamp(seconds / std::max(2 * first, 1e-9), double{tried}, double{most})));
+}
+
+LinkModel measured_link(const Communicator& communicator, int peer_of_0) {
+    constexpr int large = 1 << 20;
+    const double latency = median_one_way(communicator, peer_of_0, 1);
+    const double whole = median_one_way(communicator, peer_of_0, large);
+    return {.latency_seconds = latency,
+            .bandwidth_bytes_per_second = large / std::max(whole - latency, 1e-9),
+            .measured = true};
+}
+
+/// The ranks at hand, numbered node by node, and their links as measured: rank 0's to the last of its own node, and to
+/// the last of all. Where there is one of the two alone it stands for both; where there is none, nothing is known.
+ClusterModel cluster_at_hand(const Communicator& by_node) {
+    const int last = by_node.size() - 1;
+    const std::shared_ptr<const Nodes> nodes = nodes_of(by_node);
+    const int mate = static_cast<int>(nodes->ranks_of(0).size()) - 1;
+    ClusterModel cluster;
+    cluster.ranks_per_node = nodes->largest();
+    if (last == 0) return cluster;
+    cluster.between = measured_link(by_node, last);
+    cluster.within = mate > 0 && mate < last ? measured_link(by_node, mate) : cluster.between;
+    return cluster;
+}
+
 /// What is given, and the rest as measured.
 LinkModel link_of(const std::optional<double>& latency, const std::optional<double>& bandwidth,
                   const LinkModel& measured) {
@@ -70,15 +112,11 @@ LinkModel link_of(const std::optional<double>& latency, const std::optional<doub
             .measured = !latency || !bandwidth};
 }
 
-LinkModel measured_link(const Communicator& communicator) {
-    constexpr int large = 1 << 20;
-    std::array<double, 2> found{};
-    found[0] = one_way_seconds(communicator, 1, 2000);
-    found[1] = one_way_seconds(communicator, large, 50);
-    take_from_rank_0(found, communicator);
-    return {.latency_seconds = found[0],
-            .bandwidth_bytes_per_second = large / std::max(found[1] - found[0], 1e-9),
-            .measured = true};
+ClusterModel wanted_cluster(const StudyOptions& study, const ClusterModel& at_hand) {
+    return {
+        .between = link_of(study.latency_seconds, study.bandwidth_bytes_per_second, at_hand.between),
+        .within = link_of(study.node_latency_seconds, study.node_bandwidth_bytes_per_second, at_hand.within),
+        .ranks_per_node = study.ranks_per_node};
 }
 
 /// Whether something must be measured that the prediction takes.
@@ -86,21 +124,6 @@ bool wants_measured_link(const StudyOptions& study) {
     const bool node =
         study.ranks_per_node > 1 && (!study.node_latency_seconds || !study.node_bandwidth_bytes_per_second);
     return node || !study.latency_seconds || !study.bandwidth_bytes_per_second;
-}
-
-ClusterModel cluster_of(const StudyOptions& study, const Communicator& communicator) {
-    const LinkModel measured = wants_measured_link(study) ? measured_link(communicator) : LinkModel{};
-    return {.between = link_of(study.latency_seconds, study.bandwidth_bytes_per_second, measured),
-            .within = link_of(study.node_latency_seconds, study.node_bandwidth_bytes_per_second, measured),
-            .ranks_per_node = study.ranks_per_node};
-}
-
-/// The ranks at hand, with what is given or measured.
-ClusterModel cluster_at_hand(const ClusterModel& cluster, const Communicator& communicator) {
-    ClusterModel at_hand = cluster;
-    at_hand.ranks_per_node = nodes_of(communicator)->largest();
-    if (at_hand.within.bandwidth_bytes_per_second <= 0) at_hand.within = at_hand.between;
-    return at_hand;
 }
 
 StepMessages messages_of(const StudyOptions& study, const DatasetPair& data) {
@@ -173,6 +196,11 @@ MeasuredSteps measure_steps(const StudyOptions& study, const DatasetPair& data, 
     return {times[0], {times[1], times[2]}};
 }
 
+/// Doubled, and all of them at last.
+int next_checked(int ranks, int all) {
+    return ranks < all ? std::min(2 * ranks, all) : all + 1;
+}
+
 }  // namespace
 
 void check_prediction(const StudyOptions& study, const Communicator& communicator) {
@@ -186,17 +214,18 @@ void check_prediction(const StudyOptions& study, const Communicator& communicato
 
 Prediction measure_and_predict(const StudyOptions& study, const DatasetPair& data,
                                const Communicator& communicator) {
+    const Communicator ordered = by_node(communicator);
+    const ClusterModel at_hand = cluster_at_hand(ordered);
     Prediction prediction;
-    prediction.cluster = cluster_of(study, communicator);
-    const ClusterModel at_hand = cluster_at_hand(prediction.cluster, communicator);
+    prediction.cluster = wanted_cluster(study, at_hand);
     prediction.messages = messages_of(study, data);
     for (const Index batch_size : study.batch_sizes) {
-        const double seconds = measure_steps(study, data, communicator, 1, batch_size).compute;
+        const double seconds = measure_steps(study, data, ordered, 1, batch_size).compute;
         if (!std::isnan(seconds)) prediction.compute.push_back({batch_size, seconds});
     }
-    for (int ranks = 2; ranks <= communicator.size(); ranks *= 2)
+    for (int ranks = 2; ranks <= ordered.size(); ranks = next_checked(ranks, ordered.size()))
         for (const ComputeTime& one : prediction.compute) {
-            const MeasuredSteps measured = measure_steps(study, data, communicator, ranks, one.batch_size);
+            const MeasuredSteps measured = measure_steps(study, data, ordered, ranks, one.batch_size);
             prediction.checks.push_back(
                 {ranks, one.batch_size,
                  predict_step(PredictedForm::as_built, ranks, measured.compute, prediction.messages, at_hand),

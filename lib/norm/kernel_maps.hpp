@@ -129,13 +129,6 @@ inline void map_matrix(const Map map, Index stride, Index rows, Index width,
         map_rows<Streamed, 4>(map, stride, rows, width, columns);
 }
 
-/// Values before the first that a vector store may stream to.
-template <class Scalar>
-inline Index values_to_alignment(const Scalar* pointer) {
-    const auto beyond = reinterpret_cast<__UINTPTR_TYPE__>(pointer) % 64;
-    return beyond == 0 ? 0 : static_cast<Index>((64 - beyond) / sizeof(Scalar));
-}
-
 /// Channels-last data in the range's columns, seen as a flat array whose coefficients recur.
 template <bool Streamed, class Map, class Scalar>
 inline void map_flat(const Map map, Index channels, Index rows, const Columns<Map, Scalar>& columns,

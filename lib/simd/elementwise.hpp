@@ -17,6 +17,11 @@ struct Elementwise {
     void (*add_to_rows)(Scalar* z, const Scalar* bias, Index rows, Index columns);
     /// sums[c] = Σ over rows, in order, of dz[row][c]
     void (*sum_rows)(const Scalar* dz, Scalar* sums, Index rows, Index columns);
+    /// to = from, past the caches: for what other cores have read before and will read next. To write into lines that
+    /// they hold takes several times as long, for every line must be asked for first.
+    void (*stream)(Scalar* to, const Scalar* from, Index count);
+    /// What has been streamed is seen before what is written from here on.
+    void (*end_streaming)();
 };
 
 LOCKSTEP_DECLARE_TABLES(Elementwise<float>);

@@ -132,6 +132,13 @@ inline void stream(T* to, const P& pack) {
     store(to, pack);
 }
 
+/// Values before the first that a vector store may stream to.
+template <class Scalar>
+inline Index values_to_alignment(const Scalar* pointer) {
+    const auto beyond = reinterpret_cast<__UINTPTR_TYPE__>(pointer) % 64;
+    return beyond == 0 ? 0 : static_cast<Index>((64 - beyond) / sizeof(Scalar));
+}
+
 /// Streamed stores are seen in order again from here on.
 inline void end_streaming() {
 #ifdef __SSE2__

@@ -1,15 +1,22 @@
 #include "optimizer_loops.hpp"
 
+#include "../simd/elementwise.hpp"
+
+#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/train/optimizer.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 
 namespace lockstep {
 namespace {
+
+/// Updated in the nearest cache before they are streamed.
+constexpr Index streamed_values = 2048;
 
 /// Written so that a NaN fails too.
 void require(bool holds, std::string_view option, std::string_view condition, double value) {
@@ -134,46 +141,72 @@ template <class Scalar>
 void Optimizer<Scalar>::step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,
                              double learning_rate) {
     ++step_count_;
+    // A rule of one's own is called once for a segment.
+    const bool streams = arrays.shared && !options_.rule;
     for (Segment segment : segments_) {
         segment.begin = std::max(segment.begin, range.begin);
         segment.end = std::min(segment.end, range.end);
         if (segment.begin >= segment.end) continue;
         const Scalar* const own = gradients.data() + (segment.begin - range.begin);
-        if (options_.rule) {
-            step_by_rule(segment, arrays, own, learning_rate);
-        } else if (options_.kind == OptimizerKind::adamw) {
-            step_adamw(segment, arrays, own, learning_rate);
-        } else if (options_.momentum != 0) {
-            step_momentum(segment, arrays, own, learning_rate);
-        } else {
-            step_sgd(segment, arrays, own, learning_rate);
-        }
+        if (streams)
+            step_streaming(segment, arrays, own, learning_rate);
+        else
+            step_segment(segment, arrays.parameters + segment.begin, arrays, own, learning_rate);
+    }
+    if (streams) elementwise<Scalar>().end_streaming();
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step_segment(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                                     const Scalar* gradients, double learning_rate) {
+    if (options_.rule) {
+        step_by_rule(segment, parameters, arrays, gradients, learning_rate);
+    } else if (options_.kind == OptimizerKind::adamw) {
+        step_adamw(segment, parameters, arrays, gradients, learning_rate);
+    } else if (options_.momentum != 0) {
+        step_momentum(segment, parameters, arrays, gradients, learning_rate);
+    } else {
+        step_sgd(segment, parameters, gradients, learning_rate);
     }
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_sgd(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                                 double learning_rate) {
-    const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
-    loops<Scalar>().sgd(rate, decay, arrays.parameters + segment.begin, gradients,
-                        segment.end - segment.begin);
+void Optimizer<Scalar>::step_streaming(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
+                                       double learning_rate) {
+    alignas(cache_line_bytes) std::array<Scalar, streamed_values> piece;
+    for (Index begin = segment.begin; begin < segment.end;) {
+        // Whole lines of the array, wherever the segment begins.
+        const Index end = std::min(segment.end, (begin / streamed_values + 1) * streamed_values);
+        Scalar* const parameters = arrays.parameters + begin;
+        std::copy_n(parameters, end - begin, piece.data());
+        step_segment({begin, end, segment.weight_decay}, piece.data(), arrays,
+                     gradients + (begin - segment.begin), learning_rate);
+        elementwise<Scalar>().stream(parameters, piece.data(), end - begin);
+        begin = end;
+    }
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_momentum(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                                      double learning_rate) {
+void Optimizer<Scalar>::step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients,
+                                 double learning_rate) {
+    const auto rate = static_cast<Scalar>(learning_rate), decay = static_cast<Scalar>(segment.weight_decay);
+    loops<Scalar>().sgd(rate, decay, parameters, gradients, segment.end - segment.begin);
+}
+
+template <class Scalar>
+void Optimizer<Scalar>::step_momentum(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                                      const Scalar* gradients, double learning_rate) {
     const MomentumFactors<Scalar> factors{static_cast<Scalar>(learning_rate),
                                           static_cast<Scalar>(segment.weight_decay),
                                           static_cast<Scalar>(options_.momentum)};
     // The first step needs no case of its own: momentum·0 + g is the g that PyTorch starts the buffer with.
     const auto step = options_.nesterov ? loops<Scalar>().nesterov : loops<Scalar>().momentum;
-    step(factors, arrays.parameters + segment.begin, gradients, arrays.state[0] + segment.begin,
-         segment.end - segment.begin);
+    step(factors, parameters, gradients, arrays.state[0] + segment.begin, segment.end - segment.begin);
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_adamw(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                                   double learning_rate) {
+void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                                   const Scalar* gradients, double learning_rate) {
     // Whatever is one number per step is computed in double, as PyTorch does, and only then narrowed.
     const auto count = static_cast<double>(step_count_);
     const AdamwFactors<Scalar> factors{
@@ -185,18 +218,17 @@ void Optimizer<Scalar>::step_adamw(const Segment& segment, const Arrays& arrays,
         .beta2 = static_cast<Scalar>(options_.beta2),
         .rest2 = static_cast<Scalar>(1 - options_.beta2),
         .epsilon = static_cast<Scalar>(options_.epsilon)};
-    loops<Scalar>().adamw(factors, arrays.parameters + segment.begin, gradients,
-                          arrays.state[0] + segment.begin, arrays.state[1] + segment.begin,
-                          segment.end - segment.begin);
+    loops<Scalar>().adamw(factors, parameters, gradients, arrays.state[0] + segment.begin,
+                          arrays.state[1] + segment.begin, segment.end - segment.begin);
 }
 
 template <class Scalar>
-void Optimizer<Scalar>::step_by_rule(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                                     double learning_rate) {
+void Optimizer<Scalar>::step_by_rule(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                                     const Scalar* gradients, double learning_rate) {
     const auto count = static_cast<std::size_t>(segment.end - segment.begin);
     std::vector<std::span<Scalar>> state;
     for (Scalar* const array : arrays.state) state.emplace_back(array + segment.begin, count);
-    options_.rule->step(UpdatePass<Scalar>{.parameters = {arrays.parameters + segment.begin, count},
+    options_.rule->step(UpdatePass<Scalar>{.parameters = {parameters, count},
                                            .gradients = {gradients, count},
                                            .state = state,
                                            .step = step_count_,

@@ -124,6 +124,7 @@ void Trainer<Scalar>::share_parameters() {
     share_ = {0, network_.layout().parameter_values()};
     node_ = NodeArrays::share(communicator_, arrays);
     if (node_) {
+        node_side_.shared = true;
         const auto mine = node_->template share_of<Scalar>(share_.end);
         share_ = {mine.begin, mine.end};
     }

@@ -1,6 +1,8 @@
 """`lockstep bench`: each benchmark ends with its table, and the same rows in a file."""
 import json
+import os
 import unittest
+import unittest.mock
 
 from launcher import LauncherTest
 
@@ -45,9 +47,25 @@ class Bench(LauncherTest):
     def test_no_part_of_a_step_takes_less_than_no_time(self):
         rows = self.rows_of(2, "step", "--train-samples", "60", "--test-samples", "10", "--batch-size", "2", "--model",
                             "linear 10")
-        self.assertEqual(len(rows), 8)
+        self.assertEqual(len(rows), 10)
         for row in rows:
             self.assertTrue(row["us"] == "not resolved" or row["us"] > 0, row)
+
+    def test_scaling_goes_through_one_node_and_then_through_all(self):
+        sizes = ["--train-samples", "60", "--test-samples", "10", "--batch-size", "6", "--model", "batchnorm, linear 10"]
+        for ranks_per_node, ranks, expected in ((None, 2, [(1, 1), (1, 2)]), ("2", 3, [(1, 1), (1, 2), (2, 3)])):
+            environment = {"LOCKSTEP_RANKS_PER_NODE": ranks_per_node} if ranks_per_node else {}
+            with self.subTest(ranks_per_node), unittest.mock.patch.dict(os.environ, environment):
+                rows = self.rows_of(ranks, "scaling", *sizes)
+                self.assertEqual([(row["nodes"], row["ranks"]) for row in rows], expected)
+                for row in rows:
+                    self.assertAlmostEqual(row["weak/apart"], row["weak samples/s"] / row["apart samples/s"], places=6)
+
+    def test_sums_of_several_nodes_say_how_they_travel(self):
+        with unittest.mock.patch.dict(os.environ, {"LOCKSTEP_RANKS_PER_NODE": "2"}):
+            result = self.succeed(4, "bench", "step", "--train-samples", "60", "--test-samples", "10", "--batch-size", "2",
+                                  "--model", "linear 10", seconds=120)
+        self.assertIn("4 ranks on 2 nodes, gradients in shared memory within 2 nodes, in messages between them", result.out)
 
     def test_what_is_unknown(self):
         self.expect_error(["'inference' is unknown", "infer"], "bench", "inference", ranks=[2])

@@ -114,6 +114,7 @@ class LOCKSTEP_EXPORT Optimizer {
     struct Arrays {
         Scalar* parameters = nullptr;
         std::vector<Scalar*> state;
+        bool shared = false;  ///< other cores read the parameters after each step
     };
     /// Steps the elements of `range` of these arrays, with their gradients.
     void step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,
@@ -139,15 +140,18 @@ class LOCKSTEP_EXPORT Optimizer {
     };
 
     void add_segment(Index begin, Index end, double weight_decay);
-    /// These take the gradients of the segment alone.
-    void step_sgd(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                  double learning_rate);
-    void step_momentum(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                       double learning_rate);
-    void step_adamw(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
+    /// These take the parameters and gradients of the segment alone.
+    void step_segment(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                      const Scalar* gradients, double learning_rate);
+    void step_streaming(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
+                        double learning_rate);
+    void step_sgd(const Segment& segment, Scalar* parameters, const Scalar* gradients, double learning_rate);
+    void step_momentum(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                       const Scalar* gradients, double learning_rate);
+    void step_adamw(const Segment& segment, Scalar* parameters, const Arrays& arrays, const Scalar* gradients,
                     double learning_rate);
-    void step_by_rule(const Segment& segment, const Arrays& arrays, const Scalar* gradients,
-                      double learning_rate);
+    void step_by_rule(const Segment& segment, Scalar* parameters, const Arrays& arrays,
+                      const Scalar* gradients, double learning_rate);
 
     OptimizerOptions options_;
     Index size_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -120,6 +121,43 @@ TEST_P(OptimizerAgainstTorch, TreatsEveryElementAlikeWhereverItLies) {
 
 INSTANTIATE_TEST_SUITE_P(All, OptimizerAgainstTorch, testing::ValuesIn(test::optimizer_references),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+/// Steps an array in parts, as ranks do that share it, and wherever it lies in memory.
+template <class Scalar>
+void expect_same_steps_in_parts(const OptimizerOptions& options) {
+    constexpr Index size = 9001;
+    const std::vector<ParameterRange> decaying{{0, 70}, {4000, 8999}};
+    const std::vector<Index> cuts{0, 1, 137, 2048, 2050, 6003, size};
+    Optimizer<Scalar> whole(options, size, decaying), in_parts(options, size, decaying);
+    std::vector<Scalar> expected(size), gradients(size), memory(size + 1);
+    for (Index i = 0; i < size; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        expected[at] = memory[at + 1] = static_cast<Scalar>(std::sin(0.1 * static_cast<double>(i)));
+    }
+    typename Optimizer<Scalar>::Arrays arrays{.parameters = memory.data() + 1, .state = {}, .shared = true};
+    for (const auto& state : in_parts.state()) arrays.state.push_back(state.values.data());
+    for (int step = 0; step < 3; ++step) {
+        for (std::size_t i = 0; i < gradients.size(); ++i)
+            gradients[i] = static_cast<Scalar>(std::cos(0.3 * static_cast<double>(i) + step));
+        whole.step(expected, gradients, learning_rate_at(step));
+        for (std::size_t part = 1; part < cuts.size(); ++part) {
+            const ParameterRange range{cuts[part - 1], cuts[part]};
+            in_parts.set_step_count(step);
+            in_parts.step(
+                arrays, range,
+                std::span<const Scalar>(gradients).subspan(static_cast<std::size_t>(range.begin),
+                                                           static_cast<std::size_t>(range.end - range.begin)),
+                learning_rate_at(step));
+        }
+        ASSERT_TRUE(std::equal(expected.begin(), expected.end(), memory.begin() + 1)) << "step " << step;
+    }
+    EXPECT_EQ(memory[0], 0);
+}
+
+TEST_P(OptimizerAgainstTorch, TakesTheSameStepsInPartsOfASharedArray) {
+    expect_same_steps_in_parts<float>(options());
+    expect_same_steps_in_parts<double>(options());
+}
 
 TEST(Optimizer, DecaysOnlyTheWeightsWhereAskedTo) {
     for (const OptimizerKind kind : {OptimizerKind::sgd, OptimizerKind::adamw}) {
