@@ -5,7 +5,7 @@ build_packages=(g++ cmake make libeigen3-dev libboost-program-options-dev
 # For CI. clang: one version everywhere, others format differently. ccache: time. The rest: tests that are skipped
 # without them.
 check_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev ccache gfortran valgrind python3-numpy python3-torch
-    python3-mpi4py python3-h5py slurm-wlm munge slurm-wlm-basic-plugins libpmi2-0 libpmi0)
+    python3-mpi4py python3-h5py)
 
 headline() {
     printf '\n== %s\n' "$*"
