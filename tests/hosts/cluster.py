@@ -235,7 +235,7 @@ class Cluster:
 
     def on_head(self, *words):
         """The command line that runs `words` on the head, in the shared folder once there is one."""
-        enter = ["nsenter", "-t", str(self.head), "-n", "-u", "-m", "-p", "-i", f"--wd=/proc/{self.head}/root/"]
+        enter = ["nsenter", "-t", str(self.head), "-n", "-u", "-m", "-p", "-i", f"--wd=/proc/{self.head}/root"]
         return [*enter, "--", "env", f"TMPDIR={self.place}/local", *map(str, words)]
 
     def head_output(self, *words):
