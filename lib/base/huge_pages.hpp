@@ -1,6 +1,7 @@
-#pragma once
 /// Huge pages for large arrays: ten to twenty per cent of a kernel's time, since prefetchers stop at the end of a page,
 /// and every page costs a translation.
+#pragma once
+
 #include <cstddef>
 
 #ifdef __linux__
