@@ -1,4 +1,5 @@
 """Runs over several hosts have the bits of one, on a good network and on a bad one, and leave nothing behind."""
+import json
 import os
 import pathlib
 import signal
@@ -85,6 +86,19 @@ class BadNetwork(HostsTest):
                 expected = run(1, *SHORT, "--bn", mode, "--output", output).fingerprint
                 self.assertEqual(self.succeed_on(ranks, *SHORT, "--bn", mode).fingerprint, expected)
         self.assertGreater(self.cluster.sent_again("node1"), 0, "packets were lost, and sent again")
+
+    def test_a_prediction_measures_the_links_within_and_between_hosts_apart(self):
+        for by in ("slot", "node"):
+            with self.subTest(by):
+                self.succeed_on((2, 1), "compare", *SMALL_MODEL, "--train-samples", "48", "--test-samples", "10", "--modes",
+                                "sync", "--seeds", "1", "--epochs", "1", "--global-batch", "12", "--batch-sizes", "4",
+                                "--precise-bn", "0", "--predict", "64", "--ranks-per-node", "2", "--output", f"study-{by}",
+                                by=by)
+                results = json.loads((self.cluster.folder / f"study-{by}" / "results.json").read_text(encoding="utf-8"))
+                prediction = results["prediction"]
+                self.assertGreaterEqual(prediction["network"]["latency_seconds"], self.NETWORK["delay"])
+                self.assertLess(prediction["node"]["latency_seconds"], self.NETWORK["delay"])
+                self.assertEqual([check["ranks"] for check in prediction["checks"]], [2, 3])
 
 
 class Remains(unittest.TestCase):
