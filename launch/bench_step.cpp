@@ -4,11 +4,11 @@
 #include "options.hpp"
 
 #include <lockstep/base/aligned_vector.hpp>
+#include <lockstep/base/paged_array.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
-#include <lockstep/comm/nodes.hpp>
 #include <lockstep/data/load_dataset.hpp>
 #include <lockstep/data/subset.hpp>
-#include <lockstep/train/optimizer.hpp>
+#include <lockstep/train/node_parameters.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -64,37 +64,35 @@ nlohmann::json resolved(double microseconds) {
     return microseconds > 0 ? nlohmann::json(microseconds) : nlohmann::json("not resolved");
 }
 
-/// Steps an optimizer over some of a rank's parameters.
+/// Steps optimizers alone, with gradients of zeros: all parameters on each rank, and as in training.
 class OptimizerSteps {
   public:
-    OptimizerSteps(const OptimizerOptions& options, const AlignedVector<float>& gradients)
-        : gradients_(gradients),
-          parameters_(gradients.size()),
-          optimizer_(options, static_cast<Index>(gradients.size()), {}) {
-        arrays_.parameters = parameters_.data();
-        for (const auto& state : optimizer_.state()) arrays_.state.push_back(state.values.data());
-    }
+    OptimizerSteps(const OptimizerOptions& options, Index parameters, const Communicator& communicator)
+        : gradients_(static_cast<std::size_t>(parameters)),
+          own_(static_cast<std::size_t>(parameters)),
+          nodes_(parameters),
+          alone_(options, parameters, {}),
+          shared_(options, parameters, {}),
+          node_(communicator, nodes_.memory(), shared_) {}
 
-    void step(ParameterRange range) {
-        optimizer_.step(arrays_, range,
-                        std::span(gradients_)
-                            .subspan(static_cast<std::size_t>(range.begin),
-                                     static_cast<std::size_t>(range.end - range.begin)),
-                        1e-9);
+    void step_all() { alone_.step(own_, gradients_, rate); }
+    void step_share() {
+        const ParameterRange share = node_.share();
+        node_.step(std::span<const float>(gradients_)
+                       .subspan(static_cast<std::size_t>(share.begin),
+                                static_cast<std::size_t>(share.end - share.begin)),
+                   rate);
+        node_.end_step();
     }
 
   private:
-    const AlignedVector<float>& gradients_;
-    AlignedVector<float> parameters_;
-    Optimizer<float> optimizer_;
-    Optimizer<float>::Arrays arrays_;
-};
+    static constexpr double rate = 1e-9;
 
-/// What a rank of a node steps: its part of all parameters.
-ParameterRange share_of(const Nodes& nodes, Index parameters) {
-    const auto ranks = static_cast<Index>(nodes.mates().size());
-    return {parameters * nodes.index() / ranks, parameters * (nodes.index() + 1) / ranks};
-}
+    AlignedVector<float> gradients_, own_;
+    PagedArray<float> nodes_;
+    Optimizer<float> alone_, shared_;
+    NodeParameters<float> node_;
+};
 
 }  // namespace
 
@@ -110,9 +108,7 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
         communicator, ReplicaMap(communicator.size(), communicator.size()), alone.gradients(),
         {options.trainer.reduction, options.trainer.gradient_path});
     AlignedVector<float> gradients(static_cast<std::size_t>(alone.gradients()));
-    OptimizerSteps optimizer(options.trainer.optimizer, gradients);
-    const ParameterRange all{0, alone.gradients()};
-    const ParameterRange share = share_of(*nodes_of(communicator), alone.gradients());
+    OptimizerSteps optimizer(options.trainer.optimizer, alone.gradients(), communicator);
     volatile float sink = 0;
     const auto seconds = measure(
         communicator,
@@ -125,7 +121,7 @@ nlohmann::json bench_step(const Communicator& communicator, const RunOptions& op
              write_values(gradients.data(), alone.gradients());
              sink = read_values(gradients.data(), alone.gradients());
          },
-         [&] { optimizer.step(all); }, [&] { optimizer.step(share); }},
+         [&] { optimizer.step_all(); }, [&] { optimizer.step_share(); }},
         step_turns);
     BenchTable table(communicator,
                      "Step of " + std::to_string(options.trainer.batch_size) + " samples per replica, " +

@@ -21,6 +21,7 @@ class EndlessTrainer {
     Index next_ = 0;
 };
 
+/// The options, with other replicas and batch norm.
 inline TrainerOptions with(TrainerOptions options, int replicas, const char* mode) {
     options.replicas = replicas;
     options.batch_norm = BatchNormMode::parse(mode);

@@ -98,6 +98,7 @@
 #include <lockstep/train/gradient_clipping.hpp>
 #include <lockstep/train/metrics.hpp>
 #include <lockstep/train/model_file.hpp>
+#include <lockstep/train/node_parameters.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/safetensors.hpp>
 #include <lockstep/train/schedule.hpp>

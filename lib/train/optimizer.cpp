@@ -141,6 +141,10 @@ template <class Scalar>
 void Optimizer<Scalar>::step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,
                              double learning_rate) {
     ++step_count_;
+    if (options_.kind == OptimizerKind::adamw && !options_.rule) {
+        correction1_ = 1 - std::pow(options_.beta1, static_cast<double>(step_count_));
+        correction2_ = 1 - std::pow(options_.beta2, static_cast<double>(step_count_));
+    }
     // A rule of one's own is called once for a segment.
     const bool streams = arrays.shared && !options_.rule;
     for (Segment segment : segments_) {
@@ -208,16 +212,14 @@ template <class Scalar>
 void Optimizer<Scalar>::step_adamw(const Segment& segment, Scalar* parameters, const Arrays& arrays,
                                    const Scalar* gradients, double learning_rate) {
     // Whatever is one number per step is computed in double, as PyTorch does, and only then narrowed.
-    const auto count = static_cast<double>(step_count_);
-    const AdamwFactors<Scalar> factors{
-        .rate = static_cast<Scalar>(learning_rate / (1 - std::pow(options_.beta1, count))),
-        .root_correction = static_cast<Scalar>(std::sqrt(1 - std::pow(options_.beta2, count))),
-        .kept = static_cast<Scalar>(1 - learning_rate * segment.weight_decay),
-        .beta1 = static_cast<Scalar>(options_.beta1),
-        .rest1 = static_cast<Scalar>(1 - options_.beta1),
-        .beta2 = static_cast<Scalar>(options_.beta2),
-        .rest2 = static_cast<Scalar>(1 - options_.beta2),
-        .epsilon = static_cast<Scalar>(options_.epsilon)};
+    const AdamwFactors<Scalar> factors{.rate = static_cast<Scalar>(learning_rate / correction1_),
+                                       .root_correction = static_cast<Scalar>(std::sqrt(correction2_)),
+                                       .kept = static_cast<Scalar>(1 - learning_rate * segment.weight_decay),
+                                       .beta1 = static_cast<Scalar>(options_.beta1),
+                                       .rest1 = static_cast<Scalar>(1 - options_.beta1),
+                                       .beta2 = static_cast<Scalar>(options_.beta2),
+                                       .rest2 = static_cast<Scalar>(1 - options_.beta2),
+                                       .epsilon = static_cast<Scalar>(options_.epsilon)};
     loops<Scalar>().adamw(factors, parameters, gradients, arrays.state[0] + segment.begin,
                           arrays.state[1] + segment.begin, segment.end - segment.begin);
 }

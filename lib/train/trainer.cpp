@@ -13,7 +13,6 @@
 #include <lockstep/train/weights.hpp>
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <cmath>
 #include <utility>
@@ -43,10 +42,6 @@ SamplerOptions sampler_options(const TrainerOptions& options, const Dataset& dat
             .replicas = map.replicas(),
             .seed = options.seed,
             .shuffle = options.shuffle};
-}
-
-bool any_brings_one(const std::vector<NodeArrays::Brought>& brought, std::size_t place) {
-    return std::ranges::any_of(brought, [place](const auto& one) { return one[place] != 0; });
 }
 
 /// Where the numbers of passes that are no training steps begin: they draw their own dropout.
@@ -97,8 +92,9 @@ void Trainer<Scalar>::set_up() {
     gradients_ = GradientSum<Scalar>::create(communicator_, map_, network_.layout().parameter_values(),
                                              {options_.reduction, options_.gradient_path});
     network_.prepare_training(batch, gradients_->cover());
-    share_parameters();
-    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, share_.end - share_.begin);
+    parameters_.emplace(communicator_, network_.parameter_memory(), optimizer_);
+    const ParameterRange share = parameters_->share();
+    if (options_.clip_norm) clipping_.emplace(*options_.clip_norm, share.end - share.begin);
     summary_.emplace(communicator_, map_, network_.batch_norms());
     gradients_ready_ = [this](Index offset) { gradients_->ready(offset); };
 
@@ -115,27 +111,6 @@ void Trainer<Scalar>::set_up() {
     targets_.assign(hosted, std::vector<double>(static_cast<std::size_t>(batch * data_.target().size())));
     first_positions_.resize(hosted);
     sums_.resize(hosted);
-}
-
-template <class Scalar>
-void Trainer<Scalar>::share_parameters() {
-    std::vector<PagedMemory*> arrays{&network_.parameter_memory()};
-    for (PagedMemory* const state : optimizer_.state_memory()) arrays.push_back(state);
-    share_ = {0, network_.layout().parameter_values()};
-    node_ = NodeArrays::share(communicator_, arrays);
-    if (node_) {
-        node_side_.shared = true;
-        const auto mine = node_->template share_of<Scalar>(share_.end);
-        share_ = {mine.begin, mine.end};
-    }
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-        Scalar* const array =
-            node_ ? node_->template node<Scalar>(i) : reinterpret_cast<Scalar*>(arrays[i]->data());
-        if (i == 0)
-            node_side_.parameters = array;
-        else
-            node_side_.state.push_back(array);
-    }
 }
 
 template <class Scalar>
@@ -242,10 +217,7 @@ void Trainer<Scalar>::begin_epoch() {
     expect_no_step("begin_epoch");
     if (in_epoch()) done_ = {};
     check_state();
-    if (node_) {
-        node_->publish();
-        if (any_brings_one(node_->meet("beginning an epoch", {node_->was_written()}), 0)) node_->renew();
-    }
+    parameters_->publish();
     sampler_.start_epoch(epoch_);
     augmentation_.start_epoch(epoch_);
     stage_ = Stage::between_steps;
@@ -321,11 +293,11 @@ StepResult Trainer<Scalar>::update(double learning_rate) {
                              std::string(std::isnan(loss) ? "NaN" : "infinite") + ") at epoch " +
                              std::to_string(epoch_ + 1) + ", step " + std::to_string(step_) + ": " +
                              why_loss_is_not_finite(network_, loss_->text(), optimizer_.step_count() > 0));
-    const bool written = end_backward(learning_rate);
+    parameters_->end_reading(learning_rate, [this] { return hash_of_values(); });
     if (!std::isfinite(learning_rate)) refuse_rate(learning_rate);
     for (std::size_t i = 0; i < network_.batch_norms().size(); ++i)
         network_.batch_norms()[i]->norm().averages().update(summary_->moments(i));
-    step_parameters({gradients, std::as_const(network_).parameters().size()}, learning_rate, written);
+    step_parameters({gradients, std::as_const(network_).parameters().size()}, learning_rate);
     done_.step = step_ + 1;
     done_.loss += loss * static_cast<double>(samples);
     done_.score += sums.score;
@@ -337,46 +309,21 @@ void Trainer<Scalar>::refuse_rate(double learning_rate) const {
     const std::string text =
         "trainer: the learning rate of step " + std::to_string(step_) + " is " + shortest_text(learning_rate);
     // The ranks of this node have the same; those of others may have a number, and would wait.
-    if (!node_ || nodes_of(communicator_)->count() > 1) communicator_.announce_failure(text);
+    if (!parameters_->shared() || nodes_of(communicator_)->count() > 1) communicator_.announce_failure(text);
     throw UsageError(text);
 }
 
 template <class Scalar>
-bool Trainer<Scalar>::end_backward(double learning_rate) {
-    if (!node_) return false;
-    // Gradients are complete before all ranks have ended backward: a layer may say that its own are, and then read its
-    // parameters for those of its input.
-    const auto& brought = node_->meet(
-        "ending backward", {std::bit_cast<std::uint64_t>(learning_rate),
-                            static_cast<std::uint64_t>(optimizer_.step_count()), node_->was_written()});
-    node_->require_same("a step's learning rate", 0,
-                        [](std::uint64_t bits) { return shortest_text(std::bit_cast<double>(bits)); });
-    node_->require_same("how many steps the optimizer has made", 1,
-                        [](std::uint64_t count) { return std::to_string(count); });
-    const bool written = any_brings_one(brought, 2);
-    if (written) take_what_was_written();
-    return written;
-}
-
-template <class Scalar>
-void Trainer<Scalar>::take_what_was_written() {
-    node_->meet("comparing parameters", {hash_of_values()});
-    node_->require_same("the parameters, averages and optimizer's state before a step", 0, to_hex16);
-    node_->publish();
-}
-
-template <class Scalar>
-void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double learning_rate, bool written) {
-    const std::size_t values = static_cast<std::size_t>(share_.end - share_.begin);
-    std::span<const Scalar> mine = gradients.subspan(static_cast<std::size_t>(share_.begin), values);
+void Trainer<Scalar>::step_parameters(std::span<const Scalar> gradients, double learning_rate) {
+    const ParameterRange share = parameters_->share();
+    std::span<const Scalar> mine = gradients.subspan(static_cast<std::size_t>(share.begin),
+                                                     static_cast<std::size_t>(share.end - share.begin));
     if (clipping_) {
-        mine = clipping_->apply(gradients, share_.begin, share_.end);
+        mine = clipping_->apply(gradients, share.begin, share.end);
         if (!std::isfinite(clipping_->norm())) check_gradients(gradients.data());
     }
-    or_announce(communicator_, [&] { optimizer_.step(node_side_, share_, mine, learning_rate); });
-    if (!node_) return;
-    node_->meet("updating the parameters");
-    if (written) node_->renew();
+    or_announce(communicator_, [&] { parameters_->step(mine, learning_rate); });
+    parameters_->end_step();
 }
 
 template <class Scalar>

@@ -121,6 +121,8 @@ class LOCKSTEP_EXPORT Optimizer {
               double learning_rate);
 
     const OptimizerOptions& options() const { return options_; }
+    /// Parameters.
+    Index size() const { return size_; }
 
     /// For checkpoints: what a new optimizer must be given to continue with the same bits. Empty for sgd
     /// without momentum. The spans stay valid as long as the optimizer and may be written through.
@@ -160,6 +162,7 @@ class LOCKSTEP_EXPORT Optimizer {
     std::vector<PagedArray<Scalar>> state_;  // by name
     Arrays own_;                             // the state, where this object has it
     std::int64_t step_count_ = 0;
+    double correction1_ = 1, correction2_ = 1;  // adamw: 1 − β₁ᵗ and 1 − β₂ᵗ of the step at hand
 };
 
 extern template class Optimizer<float>;

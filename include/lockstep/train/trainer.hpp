@@ -7,7 +7,6 @@
 #include <lockstep/base/export.hpp>
 #include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/gradient_sum.hpp>
-#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/data/augmentation.hpp>
 #include <lockstep/data/dataset.hpp>
@@ -20,6 +19,7 @@
 #include <lockstep/train/batch_norm_mode.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/gradient_clipping.hpp>
+#include <lockstep/train/node_parameters.hpp>
 #include <lockstep/train/optimizer.hpp>
 #include <lockstep/train/schedule.hpp>
 #include <lockstep/train/score.hpp>
@@ -179,15 +179,9 @@ class LOCKSTEP_EXPORT Trainer {
     /// Throws NumericalError naming a parameter whose gradient is not finite, if there is one.
     void check_gradients(const Scalar* gradients) const;
     void set_up();
-    void share_parameters();
-    /// Until parameters may be written: all ranks of the node have read them, and mean the same step. Whether others than
-    /// the optimizer have written them, or its state, since the step before.
-    bool end_backward(double learning_rate);
     [[noreturn]] void refuse_rate(double learning_rate) const;
-    /// What callers or layers have written on this rank becomes the node's, if it is the same on the others.
-    void take_what_was_written();
     /// Steps the optimizer; over this rank's share where the node has the parameters.
-    void step_parameters(std::span<const Scalar> gradients, double learning_rate, bool written);
+    void step_parameters(std::span<const Scalar> gradients, double learning_rate);
     std::uint64_t hash_of_values() const;
     void fill_inputs(SampleReader<Scalar>& reader, const Sampler& sampler, Index step);
     void prefetch(const Dataset& data, const Sampler& sampler, Index step) const;
@@ -220,9 +214,7 @@ class LOCKSTEP_EXPORT Trainer {
     BatchLoss<Scalar> batch_loss_;
     std::optional<GradientClipping<Scalar>> clipping_;
     Optimizer<Scalar> optimizer_;
-    std::unique_ptr<NodeArrays> node_;  // parameters and the optimizer's state; null if each rank has its own
-    typename Optimizer<Scalar>::Arrays node_side_;
-    ParameterRange share_;  // what this rank steps
+    std::optional<NodeParameters<Scalar>> parameters_;  // and the optimizer's state
     std::optional<StepSummary<Scalar>> summary_;
     GradientsReady gradients_ready_;
     Index epoch_ = 0;
