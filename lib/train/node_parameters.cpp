@@ -10,6 +10,10 @@
 namespace lockstep {
 namespace {
 
+/// Longer arrays are in no cache any more when they are stepped. On two cores of Zen 4 streaming takes 0.3 to 1.15 of the
+/// time for 1.3 to 12 MB, the same for 40 MB, and 1.3 times as long for 150 MB.
+constexpr std::size_t most_in_caches = std::size_t{32} << 20;
+
 bool any_brings_one(const std::vector<NodeArrays::Brought>& brought, std::size_t place) {
     return std::ranges::any_of(brought, [place](const auto& one) { return one[place] != 0; });
 }
@@ -27,7 +31,7 @@ NodeParameters<Scalar>::NodeParameters(const Communicator& communicator, PagedMe
         const auto mine = node_->template share_of<Scalar>(optimizer.size());
         share_ = {mine.begin, mine.end};
     }
-    arrays_.shared = shared();
+    arrays_.held_elsewhere = shared() && parameters.bytes() <= most_in_caches;
     for (std::size_t i = 0; i < memory.size(); ++i) {
         Scalar* const array =
             node_ ? node_->template node<Scalar>(i) : reinterpret_cast<Scalar*>(memory[i]->data());

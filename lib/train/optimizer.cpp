@@ -146,7 +146,7 @@ void Optimizer<Scalar>::step(const Arrays& arrays, ParameterRange range, std::sp
         correction2_ = 1 - std::pow(options_.beta2, static_cast<double>(step_count_));
     }
     // A rule of one's own is called once for a segment.
-    const bool streams = arrays.shared && !options_.rule;
+    const bool streams = arrays.held_elsewhere && !options_.rule;
     for (Segment segment : segments_) {
         segment.begin = std::max(segment.begin, range.begin);
         segment.end = std::min(segment.end, range.end);

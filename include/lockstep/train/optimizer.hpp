@@ -114,7 +114,7 @@ class LOCKSTEP_EXPORT Optimizer {
     struct Arrays {
         Scalar* parameters = nullptr;
         std::vector<Scalar*> state;
-        bool shared = false;  ///< other cores read the parameters after each step
+        bool held_elsewhere = false;  ///< the parameters are in the caches of other cores, which read them
     };
     /// Steps the elements of `range` of these arrays, with their gradients.
     void step(const Arrays& arrays, ParameterRange range, std::span<const Scalar> gradients,

@@ -134,7 +134,8 @@ void expect_same_steps_in_parts(const OptimizerOptions& options) {
         const auto at = static_cast<std::size_t>(i);
         expected[at] = memory[at + 1] = static_cast<Scalar>(std::sin(0.1 * static_cast<double>(i)));
     }
-    typename Optimizer<Scalar>::Arrays arrays{.parameters = memory.data() + 1, .state = {}, .shared = true};
+    typename Optimizer<Scalar>::Arrays arrays{
+        .parameters = memory.data() + 1, .state = {}, .held_elsewhere = true};
     for (const auto& state : in_parts.state()) arrays.state.push_back(state.values.data());
     for (int step = 0; step < 3; ++step) {
         for (std::size_t i = 0; i < gradients.size(); ++i)
