@@ -88,6 +88,16 @@ void check_can_hold(const WatchedFile& file, const std::string& dataset, const c
               " bytes, which a file of " + std::to_string(file.size()) + " cannot hold; it is damaged");
 }
 
+/// Values that lie among what describes them are in memory since the data set was opened, and HDF5 reads there without
+/// looking at how many there are.
+void check_compact(const WatchedFile& file, const std::string& dataset, hid_t found, hid_t type,
+                   std::span<const Index> extents) {
+    const auto held = static_cast<Index>(H5Dget_storage_size(found));
+    if (product_of(static_cast<Index>(H5Tget_size(type)), extents) <= held) return;
+    file.fail(dataset + ": of its values the file holds only " + std::to_string(held) +
+              " bytes; it is damaged");
+}
+
 std::vector<Index> chunk_extents(hid_t creation, std::size_t dimensions) {
     std::vector<hsize_t> chunk(dimensions);
     H5Pget_chunk(creation, static_cast<int>(chunk.size()), chunk.data());
@@ -211,6 +221,8 @@ std::unique_ptr<Array> open_hdf5(const std::filesystem::path& path, const std::s
     const Index row_bytes = extents.empty() ? 0 : product_of(size_of(element), std::span(extents).subspan(1));
     check_can_hold(file, dataset, "a row", row_bytes);
     const bool has_values = !extents.empty() && std::ranges::min(extents) > 0;
+    if (H5Pget_layout(creation.get()) == H5D_COMPACT)
+        check_compact(file, dataset, found.get(), type.get(), extents);
     if (H5Pget_layout(creation.get()) == H5D_CHUNKED && has_values) {
         const std::vector<Index> chunk = chunk_extents(creation.get(), extents.size());
         if (std::ranges::min(chunk) < 1) file.fail(dataset + ": a chunk of it is empty; it is damaged");

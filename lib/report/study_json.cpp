@@ -1,3 +1,5 @@
+#include "../base/json_integer.hpp"
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/report/study.hpp>
 
@@ -55,7 +57,7 @@ Json to_object(const StudyEpoch& epoch) {
 }
 
 StudyEpoch read_epoch(const Json& object) {
-    return {.epoch = object.at("epoch").get<Index>(),
+    return {.epoch = json_integer<Index>(object.at("epoch")),
             .train_loss = read_number(object.at("train_loss")),
             .train_score = read_number(object.at("train_score")),
             .test_loss = read_number(object.at("test_loss")),
@@ -94,15 +96,15 @@ Json to_object(const Combination& one) {
 Combination read_combination(const Json& object) {
     Combination one;
     one.mode = object.at("mode").get<std::string>();
-    one.batch_size = object.at("batch_size").get<Index>();
-    one.replicas = object.at("replicas").get<int>();
-    one.seed = object.at("seed").get<std::uint64_t>();
+    one.batch_size = json_integer<Index>(object.at("batch_size"));
+    one.replicas = json_integer<int>(object.at("replicas"));
+    one.seed = json_integer<std::uint64_t>(object.at("seed"));
     one.outcome = read_outcome(object.at("outcome").get<std::string>());
     one.reason = object.at("reason").get<std::string>();
     for (const auto& [name, value] : object.at("settings").items())
         one.settings.emplace_back(name, value.get<std::string>());
     one.fingerprint = object.at("fingerprint").get<std::string>();
-    one.ranks = object.at("ranks").get<int>();
+    one.ranks = json_integer<int>(object.at("ranks"));
     one.seconds = read_number(object.at("seconds"));
     one.compute_seconds = read_number(object.at("compute_seconds_per_step"));
     one.communication_seconds = read_number(object.at("communication_seconds_per_step"));

@@ -1,3 +1,5 @@
+#include "../base/json_integer.hpp"
+
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/train/metrics.hpp>
@@ -124,12 +126,12 @@ ParsedLine parse_line(const std::string& text) {
     const auto& kind = line.at("kind").get_ref<const std::string&>();
     ParsedLine parsed;
     if (kind == "step") {
-        parsed.step = StepMetrics{line.at("epoch").get<Index>(), line.at("step").get<Index>(),
+        parsed.step = StepMetrics{json_integer<Index>(line.at("epoch")), json_integer<Index>(line.at("step")),
                                   number_or_nan(line.at("loss"))};
         return parsed;
     }
     if (kind != "epoch") throw std::invalid_argument("unknown kind '" + kind + "'");
-    EpochMetrics epoch{.task = task_of_line(line), .epoch = line.at("epoch").get<Index>()};
+    EpochMetrics epoch{.task = task_of_line(line), .epoch = json_integer<Index>(line.at("epoch"))};
     for (const auto& [name, member, later] : epoch_fields(epoch.task))
         if (!later || line.contains(name)) epoch.*member = number_or_nan(line.at(name));
     parsed.epoch = epoch;

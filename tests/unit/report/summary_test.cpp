@@ -113,8 +113,14 @@ TEST(StudyJson, OfTheWholeStudyParses) {
 
 TEST(StudyJson, DamageIsAnErrorThatNamesTheFile) {
     const std::string good = to_json(test::sample_combination("local", 2, 1, 0));
-    for (const std::string& bad :
-         {std::string("{}"), std::string("rubbish"), good.substr(0, good.size() / 2)}) {
+    const auto with = [&](const char* name, auto value) {
+        auto object = nlohmann::json::parse(good);
+        object[name] = value;
+        return object.dump();
+    };
+    for (const std::string& bad : {std::string("{}"), std::string("rubbish"), good.substr(0, good.size() / 2),
+                                   with("ranks", 1e45), with("ranks", std::int64_t{1} << 32),
+                                   with("replicas", 1.5), with("seed", -1), with("batch_size", true)}) {
         try {
             combination_from_json(bad, "records/a.json");
             ADD_FAILURE() << bad;

@@ -225,8 +225,12 @@ TEST(Metrics, AnotherBrokenLineIsAnErrorThatNamesIt) {
     const auto path = folder / "metrics.jsonl";
     const std::string good = R"({"kind":"step","epoch":0,"step":0,"loss":1})"
                              "\n";
-    for (const std::string bad : {"{\"kind\":\"st", "[]", "7", "{}", R"({"kind":"step","epoch":0})",
-                                  R"({"kind":1})", R"({"kind":"other","epoch":0})", ""}) {
+    for (const std::string bad :
+         {"{\"kind\":\"st", "[]", "7", "{}", R"({"kind":"step","epoch":0})", R"({"kind":1})",
+          R"({"kind":"other","epoch":0})", R"({"kind":"step","epoch":2e45,"step":0,"loss":1})",
+          R"({"kind":"step","epoch":0,"step":1.5,"loss":1})",
+          R"({"kind":"step","epoch":18446744073709551615,"step":0,"loss":1})",
+          R"({"kind":"step","epoch":true,"step":0,"loss":1})", ""}) {
         write_text(path, good + bad + "\n" + good);
         for (const auto& message : {message_of<FileError>([&] { read_metrics(path); }),
                                     message_of<FileError>([&] { MetricsWriter::resume(path, 3); })}) {
