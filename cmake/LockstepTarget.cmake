@@ -85,6 +85,16 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
+# For what takes longer to compile than to run, as tests do: less optimization than the build type's. With the sanitizers'
+# code in it, optimizing takes half of the compiler's time.
+function(lockstep_compile_quickly target)
+  if(LOCKSTEP_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  else()
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+  endif()
+endfunction()
+
 # What kernels are compiled for.
 set(lockstep_instruction_sets portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 8)
