@@ -305,6 +305,19 @@ TEST_F(Hdf5, ChunksThatAreDamagedAreErrors) {
         {"x.h5: row ", "damaged", "HDF5 says: "});
 }
 
+TEST_F(Hdf5, CompactValuesThatAreFewerThanTheDataSetHasAreAnError) {
+    write_floats({.name = "compact", .compact = true}, std::vector<float>(12, 1.0F), {4, 3});
+    std::string bytes = test::read_text(path());
+    const std::string rows("\4\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0", 16);
+    std::size_t found = 0;
+    for (std::size_t at = 0; (at = bytes.find(rows, at)) != std::string::npos; ++found) bytes[at] = 5;
+    ASSERT_GT(found, 0u);
+    test::write_text(path(), bytes);
+    const std::string text = message(path() + ":/x");
+    EXPECT_NE(text.find("/x: of its values the file holds only 48 bytes; it is damaged"), std::string::npos)
+        << text;
+}
+
 TEST_F(Hdf5, ACutWhileItIsReadIsAnError) {
     const std::vector<float> values(1000 * 1024, 1.f);
     for (const Layout& layout : {Layout{.name = "contiguous"}, Layout{.name = "chunked", .chunk = {1, 1024}},
