@@ -44,11 +44,14 @@ std::string suggestion(const std::vector<Option>& options, std::string_view unkn
     unknown = unknown.substr(0, unknown.find('='));
     std::string nearest;
     std::size_t least = std::min<std::size_t>(3, unknown.size());  // "xy" is nothing like "bn"
-    for (const Option& option : options)
+    for (const Option& option : options) {
+        const auto [shorter, longer] = std::minmax({unknown.size(), option.name.size()});
+        if (longer - shorter >= least) continue;  // nor can the distance be less
         if (const std::size_t far = distance(unknown, option.name); far < least) {
             least = far;
             nearest = option.name;
         }
+    }
     return nearest.empty() ? "" : ": did you mean " + nearest + "?";
 }
 
