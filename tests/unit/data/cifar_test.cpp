@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "data_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -41,7 +42,7 @@ class Cifar : public testing::Test {
         expect_error<FileError>([&] { read_cifar10(folder_.path()); }, parts);
     }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
 };
 
 TEST_F(Cifar, ReadsTheFilesInOrder) {
@@ -64,7 +65,7 @@ TEST_F(Cifar, PutsTheColoursOfAPixelSideBySide) {
 }
 
 TEST_F(Cifar, ReadsFromTheUsualSubFolder) {
-    const std::filesystem::path below = folder_.path() / "cifar-10-batches-bin";
+    const std::filesystem::path below = folder_ / "cifar-10-batches-bin";
     std::filesystem::create_directory(below);
     write(below);
     EXPECT_EQ(read_cifar10(folder_.path()).train.size(), 6);
@@ -74,18 +75,18 @@ TEST_F(Cifar, ReadsFromTheUsualSubFolder) {
 TEST_F(Cifar, EveryMissingFileIsAnError) {
     for (const std::string name : {"data_batch_1.bin", "data_batch_5.bin", "test_batch.bin"}) {
         write(folder_.path());
-        std::filesystem::remove(folder_.path() / name);
+        std::filesystem::remove(folder_ / name);
         expect_failure({name, "no such file"});
     }
 }
 
 TEST_F(Cifar, AMissingFirstFileNamesAllPlaces) {
     expect_failure({"data_batch_1.bin", "data_batch_1.bin.gz", "no such file",
-                    (folder_.path() / "cifar-10-batches-bin").string()});
+                    (folder_ / "cifar-10-batches-bin").string()});
 }
 
 TEST_F(Cifar, AnEmptySubFolderHidesNothing) {
-    std::filesystem::create_directory(folder_.path() / "cifar-10-batches-bin");
+    std::filesystem::create_directory(folder_ / "cifar-10-batches-bin");
     write(folder_.path());
     EXPECT_EQ(read_cifar10(folder_.path()).train.size(), 6);
 }
@@ -94,25 +95,25 @@ TEST_F(Cifar, SizeThatIsNoMultipleOfARecordIsAnError) {
     write(folder_.path());
     for (const std::size_t size :
          {std::size_t{1}, record_bytes - 1, record_bytes + 1, 2 * record_bytes - 1}) {
-        test::write_plain(folder_.path() / "data_batch_3.bin", Bytes(size, 1));
+        test::write_plain(folder_ / "data_batch_3.bin", Bytes(size, 1));
         expect_failure({"data_batch_3.bin", std::to_string(size) + " bytes", "3073"});
     }
 }
 
 TEST_F(Cifar, EmptyFileIsAnError) {
     write(folder_.path());
-    test::write_plain(folder_.path() / "test_batch.bin", {});
+    test::write_plain(folder_ / "test_batch.bin", {});
     expect_failure({"test_batch.bin", "empty"});
 }
 
 TEST_F(Cifar, LabelAboveNineIsAnError) {
     write(folder_.path());
-    test::write_plain(folder_.path() / "data_batch_4.bin", record(10, 0));
+    test::write_plain(folder_ / "data_batch_4.bin", record(10, 0));
     expect_failure({"data_batch_4.bin", "image 0 is 10", "0 to 9"});
 }
 
 TEST_F(Cifar, OfAHundredClassesHasTwoLabelsOfWhichTheSecondCounts) {
-    const std::filesystem::path below = folder_.path() / "cifar-100-binary";
+    const std::filesystem::path below = folder_ / "cifar-100-binary";
     std::filesystem::create_directory(below);
     const auto with_superclass = [](std::uint8_t superclass, std::uint8_t label) {
         Bytes bytes = record(label, 1);

@@ -1,4 +1,4 @@
-/// Temporary folders, and data files written into them, for the tests of the readers.
+/// Data files, and what is expected of them, for the tests of the readers.
 #pragma once
 
 #include <lockstep/base/error.hpp>
@@ -7,39 +7,16 @@
 #include <zlib.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace lockstep::test {
 
 using Bytes = std::vector<std::uint8_t>;
-
-/// A folder of its own that vanishes with this object.
-class TemporaryFolder {
-  public:
-    TemporaryFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "lockstep-XXXXXX").string();
-        if (mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category(), name);
-        path_ = name;
-    }
-    ~TemporaryFolder() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryFolder(const TemporaryFolder&) = delete;
-    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-    const std::filesystem::path& path() const { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 inline void write_plain(const std::filesystem::path& path, const Bytes& bytes) {
     std::ofstream(path, std::ios::binary)

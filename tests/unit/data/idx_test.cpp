@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "data_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -33,8 +34,8 @@ class Idx : public testing::Test {
   protected:
     Idx() : values_(60) { std::iota(values_.begin(), values_.end(), std::uint8_t{100}); }
 
-    void write_images(const Bytes& bytes) { test::write_plain(folder_.path() / "images", bytes); }
-    void write_labels(const Bytes& bytes) { test::write_plain(folder_.path() / "labels", bytes); }
+    void write_images(const Bytes& bytes) { test::write_plain(folder_ / "images", bytes); }
+    void write_labels(const Bytes& bytes) { test::write_plain(folder_ / "labels", bytes); }
     Bytes good_images() const { return idx_bytes(image_magic, {4, 3, 5}, values_); }
     Bytes good_labels() const { return idx_bytes(label_magic, {4}, labels_); }
     void write_good() {
@@ -48,7 +49,7 @@ class Idx : public testing::Test {
         expect_error<FileError>([&] { read(); }, parts);
     }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
     Bytes values_;
     Bytes labels_ = {1, 0, 9, 4};
 };
@@ -65,8 +66,8 @@ TEST_F(Idx, ReadsPlainFiles) {
 }
 
 TEST_F(Idx, ReadsCompressedFiles) {
-    test::write_compressed(folder_.path() / "images.gz", good_images());
-    test::write_compressed(folder_.path() / "labels.gz", good_labels());
+    test::write_compressed(folder_ / "images.gz", good_images());
+    test::write_compressed(folder_ / "labels.gz", good_labels());
     const Images data = read();
     EXPECT_EQ(data.pixels, values_);
     EXPECT_EQ(data.labels, labels_);
@@ -86,15 +87,13 @@ TEST_F(Idx, MissingFileNamesBothSpellings) {
 }
 
 TEST_F(Idx, MissingFolderIsAnError) {
-    expect_error<FileError>([&] { read_idx(folder_.path() / "nowhere", "images", "labels"); },
-                            {"nowhere/images"});
+    expect_error<FileError>([&] { read_idx(folder_ / "nowhere", "images", "labels"); }, {"nowhere/images"});
     write_good();
-    expect_error<FileError>([&] { read_idx(folder_.path() / "labels", "images", "labels"); },
-                            {"labels/images"});
+    expect_error<FileError>([&] { read_idx(folder_ / "labels", "images", "labels"); }, {"labels/images"});
 }
 
 TEST_F(Idx, FolderInPlaceOfAFileIsAnError) {
-    std::filesystem::create_directory(folder_.path() / "images");
+    std::filesystem::create_directory(folder_ / "images");
     expect_failure({"images", "a directory"});
 }
 
@@ -180,7 +179,7 @@ TEST_F(Idx, ClassesAreWhatTheLabelsSay) {
 }
 
 TEST_F(Idx, EveryTruncationOfACompressedFileIsAnError) {
-    const std::filesystem::path path = folder_.path() / "images.gz";
+    const std::filesystem::path path = folder_ / "images.gz";
     test::write_compressed(path, good_images());
     write_labels(good_labels());
     const Bytes whole = test::read_plain(path);
@@ -191,7 +190,7 @@ TEST_F(Idx, EveryTruncationOfACompressedFileIsAnError) {
 }
 
 TEST_F(Idx, WrongChecksumOrLengthOfACompressedFileIsAnError) {
-    const std::filesystem::path path = folder_.path() / "images.gz";
+    const std::filesystem::path path = folder_ / "images.gz";
     write_labels(good_labels());
     for (std::ptrdiff_t from_end = 1; from_end <= 8; ++from_end) {  // checksum, then length, four bytes each
         test::write_compressed(path, good_images());
@@ -204,7 +203,7 @@ TEST_F(Idx, WrongChecksumOrLengthOfACompressedFileIsAnError) {
 
 TEST_F(Idx, MnistNeedsTheFourFilesAndOneShape) {
     const auto put = [&](const std::string& name, const Bytes& bytes) {
-        test::write_plain(folder_.path() / name, bytes);
+        test::write_plain(folder_ / name, bytes);
     };
     put("train-images-idx3-ubyte", good_images());
     put("train-labels-idx1-ubyte", good_labels());
@@ -247,7 +246,7 @@ class MnistNames : public testing::Test {
         expect_error<FileError>([&] { read_mnist(folder_.path()); }, parts);
     }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
 };
 
 TEST_F(MnistNames, EverySpellingInEveryUsualFolderIsFound) {
@@ -271,9 +270,8 @@ TEST_F(MnistNames, EverySpellingInEveryUsualFolderIsFound) {
 TEST_F(MnistNames, SeveralSetsAreAnErrorThatListsThem) {
     write_set("MNIST/raw", {}, 1);
     write_set("FashionMNIST/raw", {}, 2);
-    expect_failure(
-        {"several", (folder_.path() / "MNIST/raw").string(), (folder_.path() / "FashionMNIST/raw").string()});
-    EXPECT_EQ(read_mnist(folder_.path() / "FashionMNIST").train.pixels[0], 2);
+    expect_failure({"several", (folder_ / "MNIST/raw").string(), (folder_ / "FashionMNIST/raw").string()});
+    EXPECT_EQ(read_mnist(folder_ / "FashionMNIST").train.pixels[0], 2);
     // What the folder itself holds comes first, as it always has.
     write_set("", {"emnist-letters-train", "emnist-letters-test"}, 3);
     EXPECT_EQ(pixel_read(), 3);
@@ -286,9 +284,9 @@ TEST_F(MnistNames, SeveralSetsAreAnErrorThatListsThem) {
 TEST_F(MnistNames, WhatIsMissingIsNamedWithAllThatWasTried) {
     expect_failure({"no such file", "train-images-idx3-ubyte", "train-images-idx3-ubyte.gz",
                     "train-images.idx3-ubyte", "train-images.idx3-ubyte.gz", "emnist-",
-                    (folder_.path() / "MNIST/raw").string(), (folder_.path() / "FashionMNIST/raw").string()});
+                    (folder_ / "MNIST/raw").string(), (folder_ / "FashionMNIST/raw").string()});
     write_set("MNIST/raw", {}, 1);
-    std::filesystem::remove(folder_.path() / "MNIST/raw/t10k-labels-idx1-ubyte");
+    std::filesystem::remove(folder_ / "MNIST/raw/t10k-labels-idx1-ubyte");
     expect_failure({"MNIST/raw/t10k-labels-idx1-ubyte", "t10k-labels.idx1-ubyte.gz"});
 }
 

@@ -10,9 +10,12 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "npy_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -34,7 +37,7 @@ class MappedArrays : public testing::Test {
         test::write_plain(path(), test::npy_file(1, text, bytes));
         array_ = open_array(path());
     }
-    std::string path() const { return (folder_.path() / "x.npy").string(); }
+    std::string path() const { return (folder_ / "x.npy").string(); }
     /// Cuts the file after so many rows.
     void keep_rows(Index count) { ASSERT_EQ(::truncate(path().c_str(), (1 + count) * page), 0); }
     bool reads_right(Index row) const {
@@ -44,7 +47,7 @@ class MappedArrays : public testing::Test {
     }
 
     static constexpr std::size_t page = 4096;
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
     std::unique_ptr<Array> array_;
 };
 
@@ -64,7 +67,7 @@ TEST_F(MappedArrays, NothingIsReadFromAFileThatWasFoundCut) {
 }
 
 TEST_F(MappedArrays, OtherArraysAreUntouchedByACut) {
-    const std::string other = (folder_.path() / "other.npy").string();
+    const std::string other = (folder_ / "other.npy").string();
     std::filesystem::copy_file(path(), other);
     const auto whole = open_array(other);
     keep_rows(0);
@@ -114,7 +117,7 @@ TEST_F(MappedArrays, EveryChangeFailsTheCheck) {
 }
 
 TEST_F(MappedArrays, AFileThatTakesItsNameDoesNotDisturb) {
-    const std::string other = (folder_.path() / "other.npy").string();
+    const std::string other = (folder_ / "other.npy").string();
     test::write_plain(other, {1, 2, 3});
     std::filesystem::rename(other, path());
     EXPECT_TRUE(reads_right(rows - 1));
@@ -124,16 +127,26 @@ TEST_F(MappedArrays, AFileThatTakesItsNameDoesNotDisturb) {
 /// Faults that are not ours, each in a process of its own, which has opened no array before.
 class ForeignFaults : public testing::Test {
   protected:
-    void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+    void SetUp() override {
+        GTEST_FLAG_SET(death_test_style, "threadsafe");
+        // Such a process ends before it can remove its folder, which therefore lies in this one's.
+        ::setenv("TMPDIR", folder_.path().c_str(), 1);
+    }
+    void TearDown() override {
+        if (before_)
+            ::setenv("TMPDIR", before_->c_str(), 1);
+        else
+            ::unsetenv("TMPDIR");
+    }
 
     void open_an_array() {
-        const std::string path = (folder_.path() / "x.npy").string();
+        const std::string path = (folder_ / "x.npy").string();
         test::write_plain(path, test::npy_array<float>({1}, 1, 1, 1, false, false));
         array_ = open_array(path);
     }
     /// Touches a page that its file does not have.
     void fault() {
-        const std::string path = (folder_.path() / "foreign").string();
+        const std::string path = (folder_ / "foreign").string();
         test::write_plain(path, {1});
         const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
         auto* const bytes =
@@ -144,7 +157,9 @@ class ForeignFaults : public testing::Test {
     }
 
     static inline std::atomic<volatile char*> foreign_page = nullptr;
-    test::TemporaryFolder folder_;
+    const std::optional<std::string> before_ =
+        std::getenv("TMPDIR") ? std::optional(std::string(std::getenv("TMPDIR"))) : std::nullopt;
+    test::ScratchFolder folder_;
     std::unique_ptr<Array> array_;
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "npy_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -30,9 +31,9 @@ class NpyMalformed : public testing::Test {
     void expect_shape_refusal(const std::string& shape, const std::vector<std::string>& parts) {
         expect_text_refusal(npy_text("<f4", false, shape), parts);
     }
-    std::string path() const { return (folder_.path() / "x.npy").string(); }
+    std::string path() const { return (folder_ / "x.npy").string(); }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
 };
 
 TEST_F(NpyMalformed, TypesThatAreNoRealNumbersAreRefusedByName) {

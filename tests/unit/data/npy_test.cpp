@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "npy_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -22,9 +23,9 @@ class NpyFiles : public testing::Test {
         test::write_plain(path(), bytes);
         return open_array(path());
     }
-    std::string path() const { return (folder_.path() / "train.npy").string(); }
+    std::string path() const { return (folder_ / "train.npy").string(); }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
 };
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "npy_files.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace lockstep {
 namespace {
@@ -14,7 +15,7 @@ using test::Bytes;
 class OpenArray : public testing::Test {
   protected:
     std::string write(const std::string& name, const std::string& contents) {
-        const std::filesystem::path path = folder_.path() / name;
+        const std::filesystem::path path = folder_ / name;
         test::write_plain(path, Bytes(contents.begin(), contents.end()));
         return path.string();
     }
@@ -22,17 +23,17 @@ class OpenArray : public testing::Test {
         test::expect_error<FileError>([&] { open_array(text); }, parts);
     }
 
-    test::TemporaryFolder folder_;
+    test::ScratchFolder folder_;
     const std::string zip_ = "PK\x03\x04 and more";
 };
 
 TEST_F(OpenArray, WhatIsNoFileIsSaidToBeSo) {
-    expect_refusal((folder_.path() / "none.npy").string(), {"none.npy: there is no such file"});
-    expect_refusal((folder_.path() / "none.h5:/x").string(), {"none.h5: there is no such file"});
+    expect_refusal((folder_ / "none.npy").string(), {"none.npy: there is no such file"});
+    expect_refusal((folder_ / "none.h5:/x").string(), {"none.h5: there is no such file"});
     expect_refusal("", {"there is no such file"});
     expect_refusal(folder_.path().string(), {"a folder, where a file was expected"});
     expect_refusal(write("empty.npy", ""), {"empty.npy: it is empty"});
-    const std::string pipe = (folder_.path() / "pipe").string();
+    const std::string pipe = (folder_ / "pipe").string();
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
     expect_refusal(pipe, {"a pipe"});
 }
@@ -53,13 +54,13 @@ TEST_F(OpenArray, OtherFormatsAreRefusedWithTheWayOut) {
 TEST_F(OpenArray, ContentsDecideAndNotTheName) {
     const Bytes bytes = test::npy_array<float>({1, 2, 3}, 3, 1, 1, false, false);
     for (const std::string name : {"train", "train.h5", "odd:"}) {
-        test::write_plain(folder_.path() / name, bytes);
-        test::expect_values(*open_array((folder_.path() / name).string()), std::vector<float>{1, 2, 3});
+        test::write_plain(folder_ / name, bytes);
+        test::expect_values(*open_array((folder_ / name).string()), std::vector<float>{1, 2, 3});
     }
 }
 
 TEST_F(OpenArray, APathWithinAnNpyFileIsRefused) {
-    const std::filesystem::path path = folder_.path() / "x.npy";
+    const std::filesystem::path path = folder_ / "x.npy";
     test::write_plain(path, test::npy_array<float>({1}, 1, 1, 1, false, false));
     expect_refusal(path.string() + ":/x", {"one array", "leave out '/x'"});
 }
