@@ -305,6 +305,18 @@ TEST_F(Hdf5, ChunksThatAreDamagedAreErrors) {
         {"x.h5: row ", "damaged", "HDF5 says: "});
 }
 
+TEST_F(Hdf5, RowsOfMoreChunksThanTheFileCanHoldAreRefused) {
+    const hid_t file = create();
+    add(file, "/x", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, nullptr, {4, 400'000},
+        {.name = "thin", .chunk = {2, 3}});
+    add(file, "/y", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, nullptr, {4, 12'000},
+        {.name = "thin", .chunk = {2, 3}});
+    H5Fclose(file);
+    const std::string text = message(path() + ":/x");
+    EXPECT_NE(text.find("/x: a row of it would lie in 133334 chunks"), std::string::npos) << text;
+    EXPECT_EQ(open_array(path() + ":/y")->row_size(), 12'000);  // never written, but not beyond reason
+}
+
 TEST_F(Hdf5, CompactValuesThatAreFewerThanTheDataSetHasAreAnError) {
     write_floats({.name = "compact", .compact = true}, std::vector<float>(12, 1.0F), {4, 3});
     std::string bytes = test::read_text(path());
