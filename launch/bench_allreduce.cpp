@@ -55,9 +55,9 @@ void meet(const Communicator& communicator) {
     communicator.check(MPI_Barrier(communicator.handle()), "benchmark");
 }
 
-/// What no sum through memory can do without, whoever adds: 2 (P - 1) / P of the values must come from the cores that
-/// have written them, first the parts of a sum, then sums; and what another core has read is written. It takes two
-/// meetings, which are not part of it.
+/// What no sum through memory can do without, whoever adds, as long as the caches hold the values: 2 (P - 1) / P of them
+/// must come from the cores that have written them, first the parts of a sum, then sums; and what another core has read
+/// is written. (Beyond the caches a sum in pieces may be faster.) It takes two meetings, which are not part of it.
 std::function<void()> fetching(const Communicator& communicator, const NodeMemory& memory, Index count,
                                volatile float& sink) {
     return [&, count] {
@@ -97,7 +97,8 @@ nlohmann::json bench_allreduce(const Communicator& communicator) {
     if (memory) {
         columns.push_back({"fetching", 9, 2});
         title +=
-            "; fetching: what reading from the cores that have written takes, for any sum through memory";
+            "; fetching: reading alone from the cores that have written, the least for a sum of what caches "
+            "hold";
     }
     BenchTable table(communicator, title, columns);
     for (Index count = 2; count <= most; count *= count < 512 ? 4 : 2) {

@@ -104,21 +104,14 @@ std::vector<Index> chunk_extents(hid_t creation, std::size_t dimensions) {
     return {chunk.begin(), chunk.end()};
 }
 
-/// How many chunks there are in each direction.
-std::vector<Index> chunks_of(const std::vector<Index>& extents, const std::vector<Index>& chunk) {
-    std::vector<Index> chunks;
-    for (std::size_t i = 0; i < chunk.size(); ++i) chunks.push_back((extents[i] - 1) / chunk[i] + 1);
-    return chunks;
-}
-
 /// HDF5 takes some 6 KB of memory for each chunk of what it reads, also for those that were never written.
-void check_row_chunks(const WatchedFile& file, const std::string& dataset, std::span<const Index> chunks) {
+void check_row_chunks(const WatchedFile& file, const std::string& dataset, Index row_chunks) {
     constexpr Index least_bytes = 8;  // of a chunk that was written, for its place
     constexpr Index never_written = 4096;
-    const Index row = product_of(1, chunks.subspan(1));
-    if (row <= std::max(never_written, static_cast<Index>(file.size()) / least_bytes)) return;
-    file.fail(dataset + ": a row of it would lie in " + std::to_string(row) + " chunks, which a file of " +
-              std::to_string(file.size()) + " bytes cannot hold; it is damaged");
+    if (row_chunks <= std::max(never_written, static_cast<Index>(file.size()) / least_bytes)) return;
+    file.fail(dataset + ": a row of it would lie in " + std::to_string(row_chunks) +
+              " chunks, which a file of " + std::to_string(file.size()) +
+              " bytes cannot hold; it is damaged");
 }
 
 /// The data set opened again, with a cache for decompressed chunks. Rows are read in random order, and every row
@@ -129,9 +122,11 @@ Hdf5Handle with_chunk_cache(Hdf5Handle found, const WatchedFile& file, hid_t ope
                             const std::vector<Index>& extents, Index element_size) {
     constexpr Index most_bytes = Index{64} << 20;
     constexpr Index most_slots = 1'000'003;
-    const std::vector<Index> chunks = chunks_of(extents, chunk);
+    std::vector<Index> chunks;
+    for (std::size_t i = 0; i < chunk.size(); ++i) chunks.push_back((extents[i] - 1) / chunk[i] + 1);
     const Index chunk_bytes = product_of(element_size, chunk), all_chunks = product_of(1, chunks);
     const Index row_chunks = product_of(1, std::span(chunks).subspan(1));
+    check_row_chunks(file, dataset, row_chunks);
     const Index held = std::max(row_chunks, std::min(all_chunks, most_bytes / chunk_bytes));
     const Index slots = 10 * std::min(most_slots / 10, held) + 1;
     const Hdf5Handle access(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
@@ -243,7 +238,6 @@ std::unique_ptr<Array> open_hdf5(const std::filesystem::path& path, const std::s
         const std::vector<Index> chunk = chunk_extents(creation.get(), extents.size());
         if (std::ranges::min(chunk) < 1) file.fail(dataset + ": a chunk of it is empty; it is damaged");
         check_can_hold(file, dataset, "a chunk", product_of(size_of(element), chunk));
-        check_row_chunks(file, dataset, chunks_of(extents, chunk));
         found =
             with_chunk_cache(std::move(found), file, opened.get(), dataset, chunk, extents, size_of(element));
     }
