@@ -13,7 +13,7 @@
 namespace lockstep {
 
 /// One layer as written, not yet fitted to an input.
-struct LayerDescription {
+struct LOCKSTEP_EXPORT LayerDescription {
     std::string kind;                    ///< "linear"
     std::vector<std::string> arguments;  ///< {"300"}
     std::vector<LayerDescription> body;  ///< what stands in braces

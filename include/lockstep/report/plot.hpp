@@ -54,7 +54,7 @@ struct PlotAxis {
 
 enum class PlotKind { lines, stacked_bars };
 
-struct Figure {
+struct LOCKSTEP_EXPORT Figure {
     std::string name;     ///< of the file, and of the place in a page: "test-error"
     std::string title;    ///< plain text
     std::string caption;  ///< plain text

@@ -21,7 +21,7 @@ struct ValueErrors {
 };
 
 /// How well one label is found.
-struct LabelCounts {
+struct LOCKSTEP_EXPORT LabelCounts {
     Index true_positives = 0, false_positives = 0, false_negatives = 0;
 
     /// 2·TP/(2·TP + FP + FN); 1 where there is nothing to find and nothing was found.

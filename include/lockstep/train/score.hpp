@@ -33,7 +33,7 @@ LOCKSTEP_EXPORT Index scored_outputs(const Target& target);
 LOCKSTEP_EXPORT void check_outputs(const LossFunction& loss, const Target& target, Index outputs);
 
 /// Sums over samples from which a score is made; they add up.
-struct ScoreSums {
+struct LOCKSTEP_EXPORT ScoreSums {
     double samples = 0;
     /// classification: right answers; regression: the mean squared error of each sample; labels: true positives, false
     /// positives, false negatives.

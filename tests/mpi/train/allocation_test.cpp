@@ -52,6 +52,7 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
 
 // The sanitizers replace these themselves; there, only C++ is counted.
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#pragma GCC visibility push(default)  // for a shared library's calls, too
 extern "C" {
 void* __libc_malloc(std::size_t);
 void* __libc_calloc(std::size_t, std::size_t);
@@ -75,6 +76,7 @@ void* aligned_alloc(std::size_t alignment, std::size_t size) {
     return __libc_memalign(alignment, size);
 }
 }
+#pragma GCC visibility pop
 #endif
 
 namespace lockstep::test {

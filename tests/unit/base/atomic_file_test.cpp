@@ -22,6 +22,8 @@ int good_fsyncs = 0;
 }  // namespace
 
 // In place of the C library's, for all of this program: a file system that fails when it is asked to keep its word.
+// Visible, for what a shared library calls is looked for among the visible ones.
+#pragma GCC visibility push(default)
 extern "C" int fsync(int file) {
     if (fsync_error == 0 || good_fsyncs-- > 0) return static_cast<int>(syscall(SYS_fsync, file));
     errno = fsync_error;
@@ -32,6 +34,7 @@ extern "C" int rename(const char* from, const char* to) noexcept {
     errno = rename_error;
     return -1;
 }
+#pragma GCC visibility pop
 
 namespace lockstep {
 namespace {
