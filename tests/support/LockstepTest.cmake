@@ -1,10 +1,10 @@
 # One line registers a test:
 #   lockstep_add_unit_test(unit_base random_test.cpp shape_test.cpp)
 #   lockstep_add_mpi_test(replica_sum replica_sum_test.cpp [RANKS 1 2 3 4] [SECONDS 120] [ARGUMENTS ...]
-#                        [RELEASE_ONLY] [EACH_INSTRUCTION_SET])
+#                        [RELEASE_ONLY] [EACH_INSTRUCTION_SET] [BRIEF])
 #
 # `tests/run --brief` builds the target lockstep_brief_tests and runs what has the label brief, to try another MPI
-# library: lockstep_brief is ON in folders whose tests belong to it.
+# library: lockstep_brief is ON in folders whose tests belong to it; others say BRIEF.
 include(GoogleTest)
 
 # `tests/run --quick` does so with the labels quick and unit, for a developer's many runs: the unit tests, what runs on 1
@@ -56,7 +56,7 @@ endfunction()
 # sanitizers would make it too slow, such as a whole training run. EACH_INSTRUCTION_SET adds entries on 3 ranks that
 # force each of the instruction sets in turn; they are skipped where the processor lacks it.
 function(lockstep_add_mpi_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 test "RELEASE_ONLY;EACH_INSTRUCTION_SET" "SECONDS" "RANKS;ARGUMENTS")
+  cmake_parse_arguments(PARSE_ARGV 1 test "RELEASE_ONLY;EACH_INSTRUCTION_SET;BRIEF" "SECONDS" "RANKS;ARGUMENTS")
   if(test_RELEASE_ONLY AND LOCKSTEP_SANITIZE)
     return()
   endif()
@@ -76,12 +76,15 @@ function(lockstep_add_mpi_test name)
   math(EXPR watchdog "${test_SECONDS} * ${lockstep_time_factor}")
   math(EXPR last_resort "${watchdog} + 30")  # ctest's own time-out would leave ranks behind
   if(lockstep_brief)
+    set(test_BRIEF ON)
+  endif()
+  if(test_BRIEF)
     add_dependencies(lockstep_brief_tests ${name})
   endif()
   add_dependencies(lockstep_quick_tests ${name})
   foreach(ranks IN LISTS test_RANKS)
     set(labels mpi ranks_${ranks})
-    if(lockstep_brief AND ranks IN_LIST lockstep_brief_ranks)
+    if(test_BRIEF AND ranks IN_LIST lockstep_brief_ranks)
       list(APPEND labels brief)
     endif()
     if(ranks IN_LIST lockstep_quick_ranks)
@@ -93,7 +96,11 @@ function(lockstep_add_mpi_test name)
       TIMEOUT ${last_resort} PROCESSORS ${ranks} LABELS "${labels}")
   endforeach()
   if(test_EACH_INSTRUCTION_SET)
-    foreach(set portable avx2 avx512)
+    set(sets portable avx2 avx512)
+    if(LOCKSTEP_SANITIZE)
+      set(sets portable)  # beside the widest, which is what runs without being named
+    endif()
+    foreach(set IN LISTS sets)
       add_test(NAME ${name}.${set}
         COMMAND ${lockstep_mpirun} --seconds ${watchdog} -n 3 $<TARGET_FILE:${name}> ${test_ARGUMENTS})
       set_tests_properties(${name}.${set} PROPERTIES
