@@ -11,6 +11,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/report/summary.hpp>
 #include <lockstep/report/table.hpp>
@@ -259,6 +260,23 @@ class StudyRun {
     std::pair<Index, std::uint64_t> reference_of_{0, 0};
 };
 
+void run(const StudyOptions& options, const Communicator& communicator) {
+    check_prediction(options, communicator);
+    const DatasetPair data = load_dataset(options.run.data);
+    if (!data.train || !data.test)
+        throw UsageError("data: a study trains and tests: give --data with --test-data or --test-split");
+    auto common = common_settings(options);
+    common.emplace_back("training data", outline(*data.train));
+    common.emplace_back("test data", outline(*data.test));
+    check_agreement(communicator, "the study", common);
+    const bool standardizes = options.run.trainer.input == InputKind::standardized;
+    StudyRun(options, data,
+             {survey(*data.train, communicator, {.moments = standardizes, .labels = has_labels(options.run)}),
+              survey(*data.test, communicator, {.labels = has_labels(options.run)})},
+             communicator)
+        .run();
+}
+
 }  // namespace
 
 void compare_command(const std::vector<std::string>& arguments) {
@@ -274,20 +292,8 @@ void compare_command(const std::vector<std::string>& arguments) {
     complete(options);
     const Communicator communicator =
         by_node(Communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds}));
-    check_prediction(options, communicator);
-    const DatasetPair data = load_dataset(options.run.data);
-    if (!data.train || !data.test)
-        throw UsageError("data: a study trains and tests: give --data with --test-data or --test-split");
-    auto common = common_settings(options);
-    common.emplace_back("training data", outline(*data.train));
-    common.emplace_back("test data", outline(*data.test));
-    check_agreement(communicator, "the study", common);
-    const bool standardizes = options.run.trainer.input == InputKind::standardized;
-    StudyRun(options, data,
-             {survey(*data.train, communicator, {.moments = standardizes, .labels = has_labels(options.run)}),
-              survey(*data.test, communicator, {.labels = has_labels(options.run)})},
-             communicator)
-        .run();
+    // What goes wrong on one rank alone, as with the folder, which only rank 0 looks at, ends the others at once.
+    or_announce(communicator, [&] { run(options, communicator); });
 }
 
 }  // namespace lockstep::launch

@@ -8,6 +8,7 @@
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/train/data_survey.hpp>
 #include <lockstep/train/evaluator.hpp>
 #include <lockstep/train/model_file.hpp>
@@ -164,7 +165,7 @@ void evaluate_command(const std::vector<std::string>& arguments) {
         throw UsageError(
             "weights: which? give a .safetensors file with --weights, such as DIR/model.safetensors");
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.run.timeout_seconds});
-    evaluate_file(options.weights, options.run, table, communicator);
+    or_announce(communicator, [&] { evaluate_file(options.weights, options.run, table, communicator); });
 }
 
 }  // namespace lockstep::launch

@@ -96,9 +96,12 @@ void FailureReport::report(const std::string& what) const {
     const int speaker = std::ranges::min(all, {}, &Text::rank).rank;
     if (all.size() == static_cast<std::size_t>(size_)) {
         if (rank_ != speaker) return;
+        // Those who met a fault themselves say all that there is to say.
+        const bool heard = is_second_hand(all.front().text);
         std::set<std::string_view> printed;
         for (const Text& one : all)
-            if (printed.insert(fault_of(one.text)).second) print(one.rank, one.text);
+            if (is_second_hand(one.text) == heard && printed.insert(fault_of(one.text)).second)
+                print(one.rank, one.text);
         return;
     }
     // Some rank does not come: it hangs, or waits for us. One speaks and ends all; the others leave it the

@@ -225,7 +225,7 @@ void predict_command(const std::vector<std::string>& arguments) {
     if (options.data.empty())
         throw UsageError("data: which? give an array of inputs with --data, such as x.npy");
     const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds});
-    Prediction(options, communicator).run();
+    or_announce(communicator, [&] { Prediction(options, communicator).run(); });
 }
 
 }  // namespace lockstep::launch

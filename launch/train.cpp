@@ -11,6 +11,7 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/simd/instruction_set.hpp>
 #include <lockstep/train/checkpoint.hpp>
@@ -66,13 +67,17 @@ class Run {
         saved_steps_ = from_checkpoint_ ? steps_done() : -1;
     }
 
-    void train() {
+    /// Whether it has come to its end, or was stopped by a signal.
+    bool train() {
         introduce();
         if (trainer_.epoch() < epochs()) console_.epochs_begin(trainer_.task(), data_.test != nullptr);
         while (trainer_.epoch() < epochs()) {
             train_epoch();
             if (trainer_.epoch() == epochs() || checkpoint_is_due()) save();
-            if (stop_signal_ != 0 && trainer_.epoch() < epochs()) stop();
+            if (stop_signal_ != 0 && trainer_.epoch() < epochs()) {
+                stop();
+                return false;
+            }
         }
         if (folder_ && !model_is_complete())
             save_model(trainer_.network(), signature_of(trainer_), folder_->model());
@@ -81,6 +86,7 @@ class Run {
         check_agreement(communicator_, "the result", {{"fingerprint", result}});
         if (folder_) console_.line("\nresults: " + folder_->path().string());
         console_.line("fingerprint: " + result);
+        return true;
     }
 
   private:
@@ -254,14 +260,13 @@ class Run {
         saved_at_ = std::chrono::steady_clock::now();
     }
 
-    [[noreturn]] void stop() {
+    void stop() {
         save();
         // Also so that no rank has left where rank 0 fails to write.
         check_agreement(communicator_, "where to stop", {{"step", std::to_string(steps_done())}});
         if (folder_)
             console_.line("\nstopped by " + signal_name(stop_signal_) + " after " + position_text() +
                           ": go on with lockstep train --resume --output " + folder_->path().string());
-        throw StoppedEarly();
     }
 
     StopSignals signals_;
@@ -280,6 +285,18 @@ class Run {
     int stop_signal_ = 0;  // that all ranks have agreed on
 };
 
+bool run(const RunOptions& options, const Communicator& communicator) {
+    const DatasetPair data = load_dataset(options.data);
+    if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");
+    auto common = common_settings(options);
+    common.emplace_back("resume", options.resume ? "yes" : "no");
+    common.emplace_back("test data", data.test ? outline(*data.test) : "none");
+    check_agreement(communicator, "the run", common);
+    const std::string test_data =
+        data.test ? survey(*data.test, communicator, {.labels = has_labels(options)}).description : "none";
+    return Run(options, data, test_data, communicator).train();
+}
+
 }  // namespace
 
 void train_command(const std::vector<std::string>& arguments) {
@@ -290,15 +307,9 @@ void train_command(const std::vector<std::string>& arguments) {
     const Communicator communicator =
         by_node(Communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds}));
     if (!options.trainer.replicas) options.trainer.replicas = communicator.size();
-    const DatasetPair data = load_dataset(options.data);
-    if (!data.train) throw UsageError("data: which? name the arrays to train on with --data");
-    auto common = common_settings(options);
-    common.emplace_back("resume", options.resume ? "yes" : "no");
-    common.emplace_back("test data", data.test ? outline(*data.test) : "none");
-    check_agreement(communicator, "the run", common);
-    const std::string test_data =
-        data.test ? survey(*data.test, communicator, {.labels = has_labels(options)}).description : "none";
-    Run(options, data, test_data, communicator).train();
+    // What goes wrong on one rank alone, as with the folder, which only rank 0 looks at, ends the others at once.
+    const bool complete = or_announce(communicator, [&] { return run(options, communicator); });
+    if (!complete) throw StoppedEarly();
 }
 
 }  // namespace lockstep::launch
