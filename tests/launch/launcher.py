@@ -24,6 +24,8 @@ ANY_DIGITS = ["--train-samples", "96", "--test-samples", "40", "--batch-size", "
 RANK_VARIABLES = (b"OMPI_COMM_WORLD_RANK", b"PMIX_RANK", b"PMI_RANK")
 SMALL_MODEL = ["--model", "batchnorm, linear 12, relu, batchnorm, linear 10"]
 QUICK = ANY_DIGITS + SMALL_MODEL + ["--epochs", "1"]
+# mpirun leaves ranks a second to end by themselves, or two; tests of errors need not wait so often.
+os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = "0"
 
 
 class Result:
@@ -57,9 +59,7 @@ def command_line(ranks, *arguments, seconds=WATCHDOG_SECONDS):
 
 def start(ranks, *arguments, folder=None, seconds=WATCHDOG_SECONDS):
     """Starts without waiting; the process group is the caller's to end."""
-    # mpirun leaves ranks a second to end by themselves, or two; tests of errors need not wait so often.
-    environment = os.environ | {"OMPI_MCA_odls_base_sigkill_timeout": "0"}
-    return subprocess.Popen(command_line(ranks, *arguments, seconds=seconds), cwd=folder, text=True, env=environment,
+    return subprocess.Popen(command_line(ranks, *arguments, seconds=seconds), cwd=folder, text=True,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
