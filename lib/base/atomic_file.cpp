@@ -1,6 +1,7 @@
+#include <lockstep/base/atomic_file.hpp>
+
 #include "partial_file.hpp"
 
-#include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 
 #include <fcntl.h>

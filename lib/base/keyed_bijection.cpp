@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/base/keyed_bijection.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <string>
 

@@ -1,5 +1,6 @@
-#include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/paged_array.hpp>
+
+#include <lockstep/base/aligned_vector.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
+#include <lockstep/comm/agreement.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
-#include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 

@@ -1,10 +1,11 @@
+#include <lockstep/comm/communicator.hpp>
+
 #include "communicator_state.hpp"
 #include "duplicate.hpp"
 #include "own_mpi.hpp"
 #include "retirement.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/comm/communicator.hpp>
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/replica_map.hpp>
 #include <lockstep/comm/tags.hpp>

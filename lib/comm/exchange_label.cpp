@@ -1,5 +1,6 @@
-#include <lockstep/base/hash.hpp>
 #include <lockstep/comm/exchange_label.hpp>
+
+#include <lockstep/base/hash.hpp>
 
 #include <algorithm>
 #include <cstring>

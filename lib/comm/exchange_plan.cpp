@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/comm/exchange_plan.hpp>
+
+#include <lockstep/base/error.hpp>
 #include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/tags.hpp>
 

@@ -1,9 +1,10 @@
+#include <lockstep/comm/gradient_sum.hpp>
+
 #include "cluster_sum.hpp"
 #include "mpi_sum.hpp"
 #include "node_sum.hpp"
 
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/gradient_sum.hpp>
 #include <lockstep/comm/nodes.hpp>
 
 #include <utility>

@@ -1,6 +1,7 @@
+#include <lockstep/comm/instruction_set_agreement.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/instruction_set_agreement.hpp>
 
 #include <algorithm>
 #include <cstdint>

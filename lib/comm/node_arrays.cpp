@@ -1,9 +1,10 @@
+#include <lockstep/comm/node_arrays.hpp>
+
 #include "communicator_state.hpp"
 #include "memory_offer.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/node_arrays.hpp>
 #include <lockstep/comm/nodes.hpp>
 
 #include <algorithm>

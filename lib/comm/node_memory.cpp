@@ -1,6 +1,7 @@
+#include <lockstep/comm/node_memory.hpp>
+
 #include "memory_offer.hpp"
 
-#include <lockstep/comm/node_memory.hpp>
 #include <lockstep/comm/nodes.hpp>
 
 #include <algorithm>

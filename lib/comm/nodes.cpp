@@ -1,10 +1,11 @@
+#include <lockstep/comm/nodes.hpp>
+
 #include "communicator_state.hpp"
 #include "memory_offer.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
-#include <lockstep/comm/nodes.hpp>
 
 #include <algorithm>
 #include <charconv>

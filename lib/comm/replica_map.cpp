@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/comm/replica_map.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <string>
 

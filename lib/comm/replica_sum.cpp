@@ -1,8 +1,9 @@
+#include <lockstep/comm/replica_sum.hpp>
+
 #include "../simd/elementwise.hpp"
 #include "communicator_state.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/comm/replica_sum.hpp>
 #include <lockstep/comm/tags.hpp>
 
 #include <algorithm>

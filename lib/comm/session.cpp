@@ -1,7 +1,8 @@
+#include <lockstep/comm/session.hpp>
+
 #include "own_mpi.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/comm/session.hpp>
 
 #include <mpi.h>
 

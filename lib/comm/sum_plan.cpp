@@ -1,5 +1,6 @@
-#include <lockstep/comm/fixed_tree.hpp>
 #include <lockstep/comm/sum_plan.hpp>
+
+#include <lockstep/comm/fixed_tree.hpp>
 
 #include <algorithm>
 #include <utility>

@@ -1,10 +1,11 @@
+#include <lockstep/comm/tree_exchange.hpp>
+
 #include "communicator_state.hpp"
 #include "mailboxes.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/deadline.hpp>
 #include <lockstep/comm/tags.hpp>
-#include <lockstep/comm/tree_exchange.hpp>
 
 #include <algorithm>
 #include <climits>

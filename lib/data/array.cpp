@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/data/array.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <algorithm>
 #include <limits>

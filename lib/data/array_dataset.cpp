@@ -1,6 +1,7 @@
+#include <lockstep/data/array_dataset.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/data/array_dataset.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
+#include <lockstep/data/digits.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
-#include <lockstep/data/digits.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,7 @@
+#include <lockstep/data/sample_reader.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/data/sample_reader.hpp>
 
 #include <algorithm>
 #include <cmath>

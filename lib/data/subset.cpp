@@ -1,6 +1,7 @@
+#include <lockstep/data/subset.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/data/subset.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,8 +1,9 @@
+#include <lockstep/nn/activation.hpp>
+
 #include "activation_loops.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/nn/activation.hpp>
 
 #include <string>
 

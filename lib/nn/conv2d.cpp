@@ -1,10 +1,11 @@
+#include <lockstep/nn/conv2d.hpp>
+
 #include "../simd/elementwise.hpp"
 #include "absorb.hpp"
 #include "correlation.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
-#include <lockstep/nn/conv2d.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,8 @@
+#include <lockstep/nn/dropout.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/random.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/nn/dropout.hpp>
 
 #include <algorithm>
 

@@ -1,7 +1,8 @@
+#include <lockstep/nn/gradient_store.hpp>
+
 #include "../simd/elementwise.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/nn/gradient_store.hpp>
 
 namespace lockstep {
 

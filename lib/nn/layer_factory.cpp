@@ -1,6 +1,6 @@
-#include "layer_kinds.hpp"
-
 #include <lockstep/nn/layer_factory.hpp>
+
+#include "layer_kinds.hpp"
 
 #include <map>
 #include <utility>

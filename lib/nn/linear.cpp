@@ -1,9 +1,10 @@
+#include <lockstep/nn/linear.hpp>
+
 #include "../simd/elementwise.hpp"
 #include "absorb.hpp"
 #include "dense_products.hpp"
 
 #include <lockstep/base/random.hpp>
-#include <lockstep/nn/linear.hpp>
 
 #include <algorithm>
 #include <cmath>

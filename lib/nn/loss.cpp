@@ -1,6 +1,7 @@
+#include <lockstep/nn/loss.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/nn/loss.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,8 @@
+#include <lockstep/nn/model.hpp>
+
 #include "batch_norm_text.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/nn/model.hpp>
 
 #include <utility>
 

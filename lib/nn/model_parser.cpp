@@ -1,7 +1,8 @@
+#include <lockstep/nn/model_parser.hpp>
+
 #include "layer_kinds.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/nn/model_parser.hpp>
 
 #include <cctype>
 

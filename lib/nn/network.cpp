@@ -1,6 +1,7 @@
+#include <lockstep/nn/network.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/layer_factory.hpp>
-#include <lockstep/nn/network.hpp>
 
 #include <algorithm>
 #include <utility>

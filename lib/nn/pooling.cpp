@@ -1,9 +1,10 @@
+#include <lockstep/nn/pooling.hpp>
+
 #include "../simd/elementwise.hpp"
 #include "pooling_loops.hpp"
 #include "window_pixels.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/nn/pooling.hpp>
 
 #include <algorithm>
 

@@ -1,7 +1,8 @@
+#include <lockstep/nn/residual.hpp>
+
 #include "../simd/elementwise.hpp"
 
 #include <lockstep/base/error.hpp>
-#include <lockstep/nn/residual.hpp>
 
 #include <utility>
 

@@ -1,7 +1,8 @@
+#include <lockstep/nn/sequence.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/activation.hpp>
 #include <lockstep/nn/batch_norm.hpp>
-#include <lockstep/nn/sequence.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
+#include <lockstep/norm/kernels.hpp>
+
 #include "kernel_table.hpp"
 
-#include <lockstep/norm/kernels.hpp>
 #include <lockstep/norm/moments.hpp>
 
 #include <unistd.h>

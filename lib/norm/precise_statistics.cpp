@@ -1,7 +1,8 @@
+#include <lockstep/norm/precise_statistics.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/norm/moments.hpp>
-#include <lockstep/norm/precise_statistics.hpp>
 #include <lockstep/norm/statistics_groups.hpp>
 
 #include <algorithm>

@@ -1,7 +1,8 @@
+#include <lockstep/norm/running_averages.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/norm/moments.hpp>
-#include <lockstep/norm/running_averages.hpp>
 
 #include <algorithm>
 #include <cmath>

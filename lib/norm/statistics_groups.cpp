@@ -1,5 +1,6 @@
-#include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/statistics_groups.hpp>
+
+#include <lockstep/norm/moments.hpp>
 
 namespace lockstep {
 

@@ -1,6 +1,7 @@
+#include <lockstep/report/figures.hpp>
+
 #include "text.hpp"
 
-#include <lockstep/report/figures.hpp>
 #include <lockstep/report/summary.hpp>
 
 #include <algorithm>

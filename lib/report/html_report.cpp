@@ -1,7 +1,8 @@
+#include <lockstep/report/html_report.hpp>
+
 #include "page_parts.hpp"
 #include "text.hpp"
 
-#include <lockstep/report/html_report.hpp>
 #include <lockstep/report/markup.hpp>
 #include <lockstep/report/summary.hpp>
 

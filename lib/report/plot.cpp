@@ -1,8 +1,8 @@
+#include <lockstep/report/plot.hpp>
+
 #include "axis.hpp"
 #include "svg.hpp"
 #include "text.hpp"
-
-#include <lockstep/report/plot.hpp>
 
 #include <algorithm>
 #include <cmath>

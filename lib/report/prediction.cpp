@@ -1,8 +1,9 @@
+#include <lockstep/report/prediction.hpp>
+
 #include "../comm/buckets.hpp"
 
 #include <lockstep/comm/exchange_plan.hpp>
 #include <lockstep/comm/sum_plan.hpp>
-#include <lockstep/report/prediction.hpp>
 
 #include <algorithm>
 

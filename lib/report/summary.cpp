@@ -1,6 +1,6 @@
-#include "text.hpp"
-
 #include <lockstep/report/summary.hpp>
+
+#include "text.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,8 @@
+#include <lockstep/report/table.hpp>
+
 #include "text.hpp"
 
 #include <lockstep/report/summary.hpp>
-#include <lockstep/report/table.hpp>
 
 #include <algorithm>
 #include <charconv>

@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/simd/instruction_set.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/train/batch_norm_mode.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <charconv>
 #include <cstdio>

@@ -1,9 +1,10 @@
+#include <lockstep/train/checkpoint.hpp>
+
 #include "checked_values.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/simd/instruction_set.hpp>
-#include <lockstep/train/checkpoint.hpp>
 #include <lockstep/train/model_file.hpp>
 #include <lockstep/train/weights.hpp>
 

@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/train/chunk_inference.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <algorithm>
 

@@ -1,3 +1,5 @@
+#include <lockstep/train/data_survey.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
 #include <lockstep/comm/agreement.hpp>
@@ -6,7 +8,6 @@
 #include <lockstep/comm/tree_exchange.hpp>
 #include <lockstep/data/sample_reader.hpp>
 #include <lockstep/norm/moments.hpp>
-#include <lockstep/train/data_survey.hpp>
 
 #include <algorithm>
 #include <bit>

@@ -1,3 +1,5 @@
+#include <lockstep/train/evaluator.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/comm/agreement.hpp>
 #include <lockstep/comm/failure_guard.hpp>
@@ -6,7 +8,6 @@
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/train/chunk_inference.hpp>
 #include <lockstep/train/data_survey.hpp>
-#include <lockstep/train/evaluator.hpp>
 
 #include <algorithm>
 #include <bit>

@@ -1,8 +1,9 @@
+#include <lockstep/train/metrics.hpp>
+
 #include "../base/json_integer.hpp"
 
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
-#include <lockstep/train/metrics.hpp>
 
 #include <unistd.h>
 #include <nlohmann/json.hpp>

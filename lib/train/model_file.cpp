@@ -1,7 +1,8 @@
+#include <lockstep/train/model_file.hpp>
+
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
 #include <lockstep/nn/model_parser.hpp>
-#include <lockstep/train/model_file.hpp>
 
 #include <charconv>
 #include <string_view>

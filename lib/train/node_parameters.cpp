@@ -1,6 +1,7 @@
+#include <lockstep/train/node_parameters.hpp>
+
 #include <lockstep/base/hash.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/train/node_parameters.hpp>
 
 #include <algorithm>
 #include <bit>

@@ -1,3 +1,5 @@
+#include <lockstep/train/optimizer.hpp>
+
 #include "optimizer_loops.hpp"
 
 #include "../simd/elementwise.hpp"
@@ -5,7 +7,6 @@
 #include <lockstep/base/aligned_vector.hpp>
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/settings.hpp>
-#include <lockstep/train/optimizer.hpp>
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/train/safetensors.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <algorithm>
 #include <bit>

@@ -1,5 +1,6 @@
-#include <lockstep/base/error.hpp>
 #include <lockstep/train/score.hpp>
+
+#include <lockstep/base/error.hpp>
 
 #include <cmath>
 #include <limits>

@@ -1,5 +1,6 @@
-#include <lockstep/norm/moments.hpp>
 #include <lockstep/train/statistics_noise.hpp>
+
+#include <lockstep/norm/moments.hpp>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,7 @@
+#include <lockstep/train/step_summary.hpp>
+
 #include <lockstep/norm/moments.hpp>
 #include <lockstep/norm/statistics_groups.hpp>
-#include <lockstep/train/step_summary.hpp>
 
 #include <algorithm>
 

@@ -1,3 +1,5 @@
+#include <lockstep/train/trainer.hpp>
+
 #include "agreed_run.hpp"
 #include "not_finite.hpp"
 #include "pass_checks.hpp"
@@ -8,7 +10,6 @@
 #include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/comm/tree_exchange.hpp>
-#include <lockstep/train/trainer.hpp>
 #include <lockstep/train/weights.hpp>
 
 #include <algorithm>

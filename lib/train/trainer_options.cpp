@@ -1,5 +1,6 @@
-#include <lockstep/nn/model_parser.hpp>
 #include <lockstep/train/trainer_options.hpp>
+
+#include <lockstep/nn/model_parser.hpp>
 
 #include <algorithm>
 

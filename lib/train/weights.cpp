@@ -1,8 +1,9 @@
+#include <lockstep/train/weights.hpp>
+
 #include "checked_values.hpp"
 
 #include <lockstep/base/error.hpp>
 #include <lockstep/base/hash.hpp>
-#include <lockstep/train/weights.hpp>
 
 #include <algorithm>
 #include <charconv>
