@@ -17,7 +17,7 @@
 namespace lockstep {
 
 template <class Scalar>
-class BatchNorm;
+class LOCKSTEP_EXPORT BatchNorm;  // visible from here on: Clang goes by the first declaration
 
 /// What a training pass is about. Alike on all ranks but for the positions, which depend on the replicas
 /// hosted.
