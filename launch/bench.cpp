@@ -6,6 +6,7 @@
 
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
+#include <lockstep/comm/failure_guard.hpp>
 #include <lockstep/comm/nodes.hpp>
 #include <lockstep/simd/instruction_set.hpp>
 
@@ -41,39 +42,25 @@ void add_options(OptionTable& table, BenchOptions& options) {
     add_options(table, options.run);
 }
 
-}  // namespace
+nlohmann::json rows_of(const std::string& what, const BenchOptions& options, const Communicator& world) {
+    if (what == "kernels") return bench_kernels(world);
+    if (what == "threads") return bench_threads(world, options.threads);
+    if (what == "allreduce") return bench_allreduce(world);
+    if (what == "exchange") return bench_exchange(world);
+    if (what == "step") return bench_step(world, options.run);
+    if (what == "infer") return bench_infer(world, options.run);
+    if (what == "scaling") return bench_scaling(world, options.run);
+    throw UsageError(
+        "bench: '" + what +
+        "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
+}
 
-void bench_command(const std::vector<std::string>& arguments) {
-    BenchOptions options;
-    OptionTable table = table_of(options);
-    const bool named = !arguments.empty() && !arguments.front().starts_with('-');
-    read_arguments({arguments.begin() + (named ? 1 : 0), arguments.end()}, table, options.run);
-    if (options.run.help || !named) return print_once(usage + table.help());
-    const Communicator world(MPI_COMM_WORLD);
+void measure(const std::string& what, const BenchOptions& options, const Communicator& world) {
     const int nodes = nodes_of(world)->count();
     // Made before anything is measured: a file that cannot be written must not cost the measurement.
     std::optional<AtomicFile> file;
     if (!options.json.empty() && world.rank() == 0) file.emplace(options.json);
-    const std::string& what = arguments.front();
-    nlohmann::json rows;
-    if (what == "kernels")
-        rows = bench_kernels(world);
-    else if (what == "threads")
-        rows = bench_threads(world, options.threads);
-    else if (what == "allreduce")
-        rows = bench_allreduce(world);
-    else if (what == "exchange")
-        rows = bench_exchange(world);
-    else if (what == "step")
-        rows = bench_step(world, options.run);
-    else if (what == "infer")
-        rows = bench_infer(world, options.run);
-    else if (what == "scaling")
-        rows = bench_scaling(world, options.run);
-    else
-        throw UsageError(
-            "bench: '" + what +
-            "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
+    const nlohmann::json rows = rows_of(what, options, world);
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},
@@ -83,6 +70,19 @@ void bench_command(const std::vector<std::string>& arguments) {
                     .dump(1) +
                 "\n");
     file->commit();
+}
+
+}  // namespace
+
+void bench_command(const std::vector<std::string>& arguments) {
+    BenchOptions options;
+    OptionTable table = table_of(options);
+    const bool named = !arguments.empty() && !arguments.front().starts_with('-');
+    read_arguments({arguments.begin() + (named ? 1 : 0), arguments.end()}, table, options.run);
+    if (options.run.help || !named) return print_once(usage + table.help());
+    const Communicator world(MPI_COMM_WORLD);
+    // The file is rank 0's alone.
+    or_announce(world, [&] { measure(arguments.front(), options, world); });
 }
 
 }  // namespace lockstep::launch

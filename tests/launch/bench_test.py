@@ -44,6 +44,10 @@ class Bench(LauncherTest):
             for row in rows:
                 self.assertAlmostEqual(row["ratio"], row["in training"] / row["MPI_Allreduce"], places=6)
 
+    def test_a_file_that_cannot_be_made_is_said_before_anything_is_measured(self):
+        (self.folder / "file").write_text("in the way")
+        self.expect_error("file/rows.json", "bench", "exchange", "--json", "file/rows.json", ranks=[1, 2])
+
     def test_no_part_of_a_step_takes_less_than_no_time(self):
         rows = self.rows_of(2, "step", "--train-samples", "60", "--test-samples", "10", "--batch-size", "2", "--model",
                             "linear 10")

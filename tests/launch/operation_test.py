@@ -10,8 +10,8 @@ import subprocess
 import time
 import unittest
 
-from launcher import (LAUNCHER, RANKS, SMALL_MODEL, LauncherTest, ancestors_of, command_line, finish, rank_processes,
-                      read_metrics, start, wait_for)
+from launcher import (LAUNCHER, OPEN_MPI_4, RANKS, SMALL_MODEL, LauncherTest, ancestors_of, command_line, finish,
+                      rank_processes, read_metrics, start, wait_for)
 
 RECIPE = ["train", "--train-samples", "203", "--test-samples", "101", "--batch-size", "4", "--replicas", "6", "--bn",
           "group:2", "--model", "batchnorm, linear 12, relu, batchnorm, dropout 0.1, linear 10", "--schedule", "cosine",
@@ -125,12 +125,9 @@ class Signals(Whole):
                 return ancestor
         self.skipTest("an mpirun of another name")
 
-    def has_open_mpi(self):
-        return "Open MPI v4" in self.succeed(1, "--version").out
-
     def test_to_mpirun(self):
         names, codes = ["SIGUSR1"], [STOPPED]
-        if not self.has_open_mpi():
+        if not OPEN_MPI_4:
             # MPICH's passes them on, and then returns the ranks' exit code or 0, by chance.
             names, codes = ["SIGUSR1", "SIGTERM", "SIGINT"], [STOPPED, 0]
         for name in names:
@@ -141,7 +138,7 @@ class Signals(Whole):
         self.expect_whole(self.resume(2), MANY_EPOCHS)
 
     def test_to_mpirun_that_leaves_its_ranks_the_time(self):
-        if not self.has_open_mpi():
+        if not OPEN_MPI_4:
             self.skipTest("another mpirun")
         environment = os.environ | {"OMPI_MCA_odls_base_sigkill_timeout": "4"}
         # Long epochs: mpirun does not pass output on meanwhile, and ranks that print too much wait for it.
