@@ -86,8 +86,8 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
-# For what takes longer to compile than to run, as tests do: less optimization than the build type's. With the sanitizers'
-# code in it, optimizing takes half of the compiler's time.
+# For what takes longer to compile than to run, as tests do, and the launcher beside the library: less optimization than
+# the build type's. With the sanitizers' code in it, optimizing takes half of the compiler's time.
 function(lockstep_compile_quickly target)
   if(LOCKSTEP_SANITIZE)
     target_compile_options(${target} PRIVATE -O0)

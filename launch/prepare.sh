@@ -1,6 +1,6 @@
 # What quickstart, tests/run and .ci/run share: packages, MPI, the number of jobs, headlines. To be sourced by bash.
 
-build_packages=(g++ cmake make libeigen3-dev libboost-program-options-dev
+build_packages=(g++ cmake make ninja-build libeigen3-dev libboost-program-options-dev
     nlohmann-json3-dev zlib1g-dev libhdf5-dev libgtest-dev python3)
 # For CI. clang: one version everywhere, others format differently. ccache: time. The rest: tests that are skipped
 # without them.
@@ -98,6 +98,12 @@ prepare_mpi() {
         [[ $name != *.* ]] || mpi_options+=(-DMPI_EXECUTABLE_SUFFIX=".${name#*.}")
     fi
 }
+
+# Ninja keeps all cores busy until the last target, which saves a tenth of the time. Not in folders that exist: CMake
+# keeps what they were begun with.
+if command -v ninja >/dev/null; then
+    export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
+fi
 
 # configure PRESET FOLDER OPTION...: with the MPI that has been prepared. CMake keeps the first MPI that it has found in a
 # folder whatever it is told later, so another one starts it anew.
