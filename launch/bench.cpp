@@ -11,9 +11,13 @@
 #include <lockstep/simd/instruction_set.hpp>
 
 #include <mpi.h>
+#include <nlohmann/json.hpp>
 
-#include <algorithm>
+#include <filesystem>
 #include <optional>
+#include <string>
+#include <variant>
+#include <vector>
 
 namespace lockstep::launch {
 namespace {
@@ -42,7 +46,8 @@ void add_options(OptionTable& table, BenchOptions& options) {
     add_options(table, options.run);
 }
 
-nlohmann::json rows_of(const std::string& what, const BenchOptions& options, const Communicator& world) {
+std::vector<BenchRow> rows_of(const std::string& what, const BenchOptions& options,
+                              const Communicator& world) {
     if (what == "kernels") return bench_kernels(world);
     if (what == "threads") return bench_threads(world, options.threads);
     if (what == "allreduce") return bench_allreduce(world);
@@ -55,18 +60,28 @@ nlohmann::json rows_of(const std::string& what, const BenchOptions& options, con
         "' is unknown; there are kernels, threads, allreduce, exchange, step, infer and scaling");
 }
 
+nlohmann::json to_json(const std::vector<BenchRow>& rows) {
+    nlohmann::json result = nlohmann::json::array();
+    for (const BenchRow& row : rows) {
+        nlohmann::json& object = result.emplace_back(nlohmann::json::object());
+        for (const auto& [column, value] : row)
+            std::visit([&cell = object[column]](const auto& known) { cell = known; }, value);
+    }
+    return result;
+}
+
 void measure(const std::string& what, const BenchOptions& options, const Communicator& world) {
     const int nodes = nodes_of(world)->count();
     // Made before anything is measured: a file that cannot be written must not cost the measurement.
     std::optional<AtomicFile> file;
     if (!options.json.empty() && world.rank() == 0) file.emplace(options.json);
-    const nlohmann::json rows = rows_of(what, options, world);
+    const std::vector<BenchRow> rows = rows_of(what, options, world);
     if (!file) return;
     file->write(nlohmann::json{{"benchmark", what},
                                {"ranks", world.size()},
                                {"nodes", nodes},
                                {"instruction_set", std::string(to_string(active_instruction_set()))},
-                               {"rows", rows}}
+                               {"rows", to_json(rows)}}
                     .dump(1) +
                 "\n");
     file->commit();

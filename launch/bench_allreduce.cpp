@@ -82,7 +82,7 @@ std::optional<NodeMemory> memory_of_all(const Communicator& communicator, Index 
 
 }  // namespace
 
-nlohmann::json bench_allreduce(const Communicator& communicator) {
+std::vector<BenchRow> bench_allreduce(const Communicator& communicator) {
     constexpr Index most = Index{4} << 20;
     const ReplicaMap map(communicator.size(), communicator.size());
     const std::optional<NodeMemory> memory = memory_of_all(communicator, most);
@@ -114,7 +114,7 @@ nlohmann::json bench_allreduce(const Communicator& communicator) {
         }
         const auto seconds = measure(communicator, all);
         const auto us = [&](std::size_t i) { return (seconds[i] - seconds[4]) * 1e6; };
-        std::vector<nlohmann::json> row{count, count * 4, us(3), us(0), us(1), us(2), us(2) / us(3)};
+        std::vector<BenchValue> row{count, count * 4, us(3), us(0), us(1), us(2), us(2) / us(3)};
         row.insert(row.end(), {us(5), us(5) / us(3)});
         if (memory) row.emplace_back(us(6) - seconds[7] * 1e6);
         table.row(std::move(row));

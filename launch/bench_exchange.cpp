@@ -38,7 +38,7 @@ std::function<void()> all_reduce_of(const Communicator& communicator, Index coun
 
 }  // namespace
 
-nlohmann::json bench_exchange(const Communicator& communicator) {
+std::vector<BenchRow> bench_exchange(const Communicator& communicator) {
     const Communicator messages = communicator.split(0, communicator.rank());
     share_exchange_memory(communicator);
     BenchTable table(communicator,

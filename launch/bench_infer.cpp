@@ -27,7 +27,7 @@ double difference(std::span<const float> some, std::span<const float> others) {
 
 }  // namespace
 
-nlohmann::json bench_infer(const Communicator& communicator, const RunOptions& options) {
+std::vector<BenchRow> bench_infer(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
     TrainerOptions alone = options.trainer;
     alone.replicas = 1;
@@ -62,8 +62,8 @@ nlohmann::json bench_infer(const Communicator& communicator, const RunOptions& o
                       {"ratio", 6, 2},
                       {"difference", 11, 2}});
     const auto rate = [&](double time) { return static_cast<double>(samples * communicator.size()) / time; };
-    table.row({network.batch_norms().size(), folded.batch_norms(), rate(seconds[0]), rate(seconds[1]),
-               seconds[0] / seconds[1], 1e6 * difference(outputs, folded_outputs)});
+    table.row({std::ssize(network.batch_norms()), static_cast<Index>(folded.batch_norms()), rate(seconds[0]),
+               rate(seconds[1]), seconds[0] / seconds[1], 1e6 * difference(outputs, folded_outputs)});
     return table.rows();
 }
 

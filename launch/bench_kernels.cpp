@@ -32,7 +32,7 @@ void copy(AlignedVector<float>& to, const AlignedVector<float>& from) {
 
 }  // namespace
 
-nlohmann::json bench_kernels(const Communicator& communicator) {
+std::vector<BenchRow> bench_kernels(const Communicator& communicator) {
     BenchTable table(communicator,
                      "Batch normalization of one replica, float, " +
                          std::string(to_string(active_instruction_set())) +

@@ -55,7 +55,7 @@ void take_turn(std::optional<EndlessTrainer>& trainer) {
 
 }  // namespace
 
-nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions& options) {
+std::vector<BenchRow> bench_scaling(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
     const Index batch = options.trainer.batch_size;
     const Communicator ordered = by_node(communicator);

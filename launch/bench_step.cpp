@@ -60,8 +60,8 @@ class InMemory final : public Dataset {
 };
 
 /// A difference of two measurements that is lost in their noise is none, least of all a time below zero.
-nlohmann::json resolved(double microseconds) {
-    return microseconds > 0 ? nlohmann::json(microseconds) : nlohmann::json("not resolved");
+BenchValue resolved(double microseconds) {
+    return microseconds > 0 ? BenchValue(microseconds) : BenchValue("not resolved");
 }
 
 /// Steps optimizers alone, with gradients of zeros: all parameters on each rank, and as in training. Then each rank reads
@@ -101,7 +101,7 @@ class OptimizerSteps {
 
 }  // namespace
 
-nlohmann::json bench_step(const Communicator& communicator, const RunOptions& options) {
+std::vector<BenchRow> bench_step(const Communicator& communicator, const RunOptions& options) {
     const DatasetPair data = load_dataset(options.data);
     const int replicas = options.trainer.replicas.value_or(communicator.size());
     EndlessTrainer alone(with(options.trainer, 1, "local"), *data.train, Communicator::self());

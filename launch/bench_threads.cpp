@@ -26,7 +26,7 @@ void copy(KernelArrays& arrays, Executor& executor) {
 
 }  // namespace
 
-nlohmann::json bench_threads(const Communicator& communicator, int threads) {
+std::vector<BenchRow> bench_threads(const Communicator& communicator, int threads) {
     BenchTable table(communicator,
                      "Batch normalization of one replica, float, forward and backward, on " +
                          std::to_string(threads) + " threads of each rank; copy: of two such tensors",

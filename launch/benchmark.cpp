@@ -84,23 +84,25 @@ BenchTable::BenchTable(const Communicator& communicator, const std::string& titl
     std::printf("\n");
 }
 
-void BenchTable::row(std::vector<nlohmann::json> values) {
-    nlohmann::json object;
+void BenchTable::row(std::vector<BenchValue> values) {
+    BenchRow row;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
         const Column& column = columns_[i];
-        if (prints_ && values[i].is_string())
-            std::printf(" %*s", column.width, values[i].get<std::string>().c_str());
-        else if (prints_ && values[i].is_number_integer())
-            std::printf(" %*lld", column.width, values[i].get<long long>());
-        else if (prints_)
-            std::printf(" %*.*f", column.width, column.digits, values[i].get<double>());
-        object[column.name] = std::move(values[i]);
+        if (!prints_) {
+        } else if (const auto* text = std::get_if<std::string>(&values[i])) {
+            std::printf(" %*s", column.width, text->c_str());
+        } else if (const auto* whole = std::get_if<std::int64_t>(&values[i])) {
+            std::printf(" %*lld", column.width, static_cast<long long>(*whole));
+        } else {
+            std::printf(" %*.*f", column.width, column.digits, std::get<double>(values[i]));
+        }
+        row.emplace_back(column.name, std::move(values[i]));
     }
     if (prints_) {
         std::printf("\n");
         std::fflush(stdout);
     }
-    rows_.push_back(std::move(object));
+    rows_.push_back(std::move(row));
 }
 
 }  // namespace lockstep::launch

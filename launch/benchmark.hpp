@@ -5,11 +5,11 @@
 #include <lockstep/base/shape.hpp>
 #include <lockstep/comm/communicator.hpp>
 
-#include <nlohmann/json.hpp>
-
-#include <filesystem>
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 namespace lockstep::launch {
@@ -34,6 +34,10 @@ float read_values(const float* values, Index count);
 /// Such as "8 ranks on 2 nodes". Collective.
 std::string ranks_and_nodes(const Communicator& communicator);
 
+using BenchValue = std::variant<std::string, std::int64_t, double>;
+/// Each with the name of its column.
+using BenchRow = std::vector<std::pair<std::string, BenchValue>>;
+
 /// A table on rank 0's standard output, and the same rows for --json.
 class BenchTable {
   public:
@@ -46,23 +50,23 @@ class BenchTable {
 
     BenchTable(const Communicator& communicator, const std::string& title, std::vector<Column> columns);
 
-    /// One value for each column: a string or a number.
-    void row(std::vector<nlohmann::json> values);
-    const nlohmann::json& rows() const { return rows_; }
+    /// One value for each column.
+    void row(std::vector<BenchValue> values);
+    const std::vector<BenchRow>& rows() const { return rows_; }
 
   private:
     bool prints_;
     std::vector<Column> columns_;
-    nlohmann::json rows_ = nlohmann::json::array();
+    std::vector<BenchRow> rows_;
 };
 
 /// Each runs one benchmark and returns its rows.
-nlohmann::json bench_kernels(const Communicator& communicator);
-nlohmann::json bench_threads(const Communicator& communicator, int threads);
-nlohmann::json bench_allreduce(const Communicator& communicator);
-nlohmann::json bench_exchange(const Communicator& communicator);
-nlohmann::json bench_step(const Communicator& communicator, const RunOptions& options);
-nlohmann::json bench_infer(const Communicator& communicator, const RunOptions& options);
-nlohmann::json bench_scaling(const Communicator& communicator, const RunOptions& options);
+std::vector<BenchRow> bench_kernels(const Communicator& communicator);
+std::vector<BenchRow> bench_threads(const Communicator& communicator, int threads);
+std::vector<BenchRow> bench_allreduce(const Communicator& communicator);
+std::vector<BenchRow> bench_exchange(const Communicator& communicator);
+std::vector<BenchRow> bench_step(const Communicator& communicator, const RunOptions& options);
+std::vector<BenchRow> bench_infer(const Communicator& communicator, const RunOptions& options);
+std::vector<BenchRow> bench_scaling(const Communicator& communicator, const RunOptions& options);
 
 }  // namespace lockstep::launch

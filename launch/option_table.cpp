@@ -2,11 +2,15 @@
 
 #include <lockstep/base/error.hpp>
 
+#include <boost/program_options.hpp>
+
 #include <algorithm>
 #include <fstream>
 #include <numeric>
 #include <sstream>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace lockstep::launch {
 namespace {
@@ -73,44 +77,8 @@ std::string in_one_text(const std::vector<std::string>& words) {
     return text;
 }
 
-po::options_description described(const std::vector<Option>& options) {
-    po::options_description all;
-    for (const Option& option : options) all.add(option.description);
-    return all;
-}
-
-}  // namespace
-
-OptionTable& OptionTable::group(std::string title) {
-    group_ = std::move(title);
-    return *this;
-}
-
-Option& OptionTable::add_switch(const std::string& name, bool& member, const std::string& help) {
-    return insert(name, help, OptionRole::call, po::bool_switch(&member),
-                  [&member] { return std::string(member ? "true" : "false"); });
-}
-
-Option& OptionTable::insert(const std::string& name, const std::string& help, OptionRole role,
-                            po::value_semantic* value, std::function<std::string()> write) {
-    const std::string text = help + (role == OptionRole::course ? "; changes no bit of the result" : "");
-    std::string first = write();
-    Option option{.name = name,
-                  .group = group_,
-                  .role = role,
-                  .default_text = std::move(first),
-                  .write = std::move(write),
-                  .description = nullptr};
-    option.description.reset(new po::option_description(name.c_str(), value, text.c_str()));
-    return options_.emplace_back(std::move(option));
-}
-
-void OptionTable::set_role(const std::vector<std::string>& names, OptionRole role) {
-    for (Option& option : options_)
-        if (std::ranges::find(names, option.name) != names.end()) option.role = role;
-}
-
-void OptionTable::naming(const std::string& name, const std::function<void()>& read) {
+/// Puts the option's name before what is wrong with its value.
+void naming(const std::string& name, const std::function<void()>& read) {
     try {
         read();
     } catch (const UsageError& error) {
@@ -119,11 +87,105 @@ void OptionTable::naming(const std::string& name, const std::function<void()>& r
     }
 }
 
-// What is stored first wins, but for defaults.
-void OptionTable::store(const po::parsed_options& parsed) {
-    po::store(parsed, values_);
-    po::notify(values_);
-    check_can_be_kept(settings());
+template <PlainValue T>
+po::typed_value<T>* plain(T* member) {
+    return po::value(member)->value_name(std::same_as<T, std::string>  ? "TEXT"
+                                         : std::is_floating_point_v<T> ? "X"
+                                                                       : "N");
+}
+
+template <class T>
+po::typed_value<T>* with_default(po::typed_value<T>* value, const T& first, const std::string& text) {
+    return text.empty() ? value : value->default_value(first, text);
+}
+
+}  // namespace
+
+struct OptionTable::Boost {
+    std::vector<boost::shared_ptr<po::option_description>> descriptions;  // of each option
+    po::variables_map values;
+
+    po::options_description all() const {
+        po::options_description result;
+        for (const auto& description : descriptions) result.add(description);
+        return result;
+    }
+    /// What is stored first wins, but for defaults.
+    void store(const po::parsed_options& parsed) {
+        po::store(parsed, values);
+        po::notify(values);
+    }
+};
+
+OptionTable::OptionTable() : boost_(std::make_unique<Boost>()) {}
+OptionTable::OptionTable(OptionTable&&) noexcept = default;
+OptionTable::~OptionTable() = default;
+
+OptionTable& OptionTable::group(std::string title) {
+    group_ = std::move(title);
+    return *this;
+}
+
+template <PlainValue T>
+Option& OptionTable::add(const std::string& name, T& member, const std::string& help, OptionRole role) {
+    return insert(name, help, role, with_default(plain(&member), member, to_text(member)),
+                  [&member] { return to_text(member); });
+}
+
+template <PlainValue T>
+Option& OptionTable::add(const std::string& name, std::optional<T>& member, const std::string& help,
+                         OptionRole role) {
+    auto* const value = plain<T>(nullptr)->notifier([&member](const T& given) { member = given; });
+    return insert(name, help, role, value, [&member] { return to_text(member); });
+}
+
+template Option& OptionTable::add(const std::string&, int&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, Index&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, double&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, std::string&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, std::optional<int>&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, std::optional<Index>&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, std::optional<double>&, const std::string&, OptionRole);
+template Option& OptionTable::add(const std::string&, std::optional<std::string>&, const std::string&,
+                                  OptionRole);
+
+Option& OptionTable::add_switch(const std::string& name, bool& member, const std::string& help) {
+    return insert(name, help, OptionRole::call, po::bool_switch(&member),
+                  [&member] { return std::string(member ? "true" : "false"); });
+}
+
+Option& OptionTable::insert_text(const std::string& name, const std::string& help, OptionRole role,
+                                 BoundText member, const std::optional<std::string>& alone) {
+    auto* const value = po::value<std::string>()
+                            ->value_name(member.placeholder)
+                            ->notifier([name, read = member.read](const std::string& text) {
+                                naming(name, [&] { read(text); });
+                            });
+    const std::string first = member.write();
+    if (alone)
+        value->implicit_value(*alone);
+    else
+        with_default(value, first, first);
+    Option& option = insert(name, help, role, value, std::move(member.write));
+    option.may_stand_alone = alone.has_value();
+    return option;
+}
+
+Option& OptionTable::insert(const std::string& name, const std::string& help, OptionRole role,
+                            po::value_semantic* value, std::function<std::string()> write) {
+    const std::string text = help + (role == OptionRole::course ? "; changes no bit of the result" : "");
+    boost_->descriptions.emplace_back(new po::option_description(name.c_str(), value, text.c_str()));
+    std::string first = write();
+    return options_.emplace_back(Option{.name = name,
+                                        .group = group_,
+                                        .role = role,
+                                        .default_text = std::move(first),
+                                        .write = std::move(write)});
+}
+
+void OptionTable::set_role(const std::vector<std::string>& names, OptionRole role) {
+    for (Option& option : options_)
+        if (std::ranges::find(names, option.name) != names.end()) option.role = role;
 }
 
 /// "--resume", "auto" as "--resume=auto": Boost sees a value that is optional only there.
@@ -144,7 +206,7 @@ std::vector<std::string> OptionTable::joined(const std::vector<std::string>& wor
 void OptionTable::read_words(const std::vector<std::string>& words) {
     try {
         using namespace po::command_line_style;
-        const po::options_description known = described(options_);
+        const po::options_description known = boost_->all();
         // Whole names only: an abbreviation that works today may be ambiguous tomorrow.
         const auto parsed = po::command_line_parser(joined(words))
                                 .options(known)
@@ -154,7 +216,8 @@ void OptionTable::read_words(const std::vector<std::string>& words) {
             if (option.position_key >= 0)
                 throw UsageError("'" + option.value.front() +
                                  "' is not expected: options are written --name value; see --help");
-        store(parsed);
+        boost_->store(parsed);
+        check_can_be_kept(settings());
     } catch (const po::unknown_option& error) {
         const std::string hint = suggestion(options_, error.get_option_name());
         throw UsageError(words_of(error, in_one_text(words)) + (hint.empty() ? "; see --help" : hint));
@@ -172,7 +235,8 @@ void OptionTable::read_file(const std::filesystem::path& path) {
     content << file.rdbuf();
     try {
         std::istringstream text(content.str());
-        store(po::parse_config_file(text, described(options_)));
+        boost_->store(po::parse_config_file(text, boost_->all()));
+        check_can_be_kept(settings());
     } catch (const po::unknown_option& error) {
         refuse(words_of(error, content.str()) + suggestion(options_, error.get_option_name()));
     } catch (const po::error& error) {
@@ -183,7 +247,7 @@ void OptionTable::read_file(const std::filesystem::path& path) {
 }
 
 bool OptionTable::given(const std::string& name) const {
-    return values_.count(name) > 0 && !values_[name].defaulted();
+    return boost_->values.count(name) > 0 && !boost_->values[name].defaulted();
 }
 
 std::string OptionTable::help(const std::vector<std::string>& groups) const {
@@ -194,8 +258,8 @@ std::string OptionTable::help(const std::vector<std::string>& groups) const {
     po::options_description all;
     for (const std::string& title : titles) {
         po::options_description part(title);
-        for (const Option& option : options_)
-            if (option.group == title) part.add(option.description);
+        for (std::size_t i = 0; i < options_.size(); ++i)
+            if (options_[i].group == title) part.add(boost_->descriptions[i]);
         all.add(part);
     }
     std::ostringstream text;

@@ -12,17 +12,19 @@
 #include "option_text.hpp"
 
 #include <lockstep/base/settings.hpp>
-
-#include <boost/program_options.hpp>
+#include <lockstep/base/shape.hpp>
 
 #include <concepts>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
-#include <utility>
 #include <vector>
+
+namespace boost::program_options {
+class value_semantic;
+}
 
 namespace lockstep::launch {
 
@@ -36,7 +38,8 @@ enum class OptionRole {
 
 /// What Boost reads as it should; of an unsigned number it would take -1 for the largest.
 template <class T>
-concept PlainValue = std::signed_integral<T> || std::floating_point<T> || std::same_as<T, std::string>;
+concept PlainValue =
+    std::same_as<T, int> || std::same_as<T, Index> || std::same_as<T, double> || std::same_as<T, std::string>;
 
 struct Option {
     std::string name;   ///< without the --
@@ -46,12 +49,15 @@ struct Option {
     bool may_stand_alone = false;        ///< its value, if any, is optional
     std::string default_text;            ///< empty: there is none
     std::function<std::string()> write;  ///< the value as text; empty: not given
-    boost::shared_ptr<boost::program_options::option_description> description;
 };
 
 /// Refers to the members that its options are bound to, which must outlive it.
 class OptionTable {
   public:
+    OptionTable();
+    OptionTable(OptionTable&&) noexcept;
+    ~OptionTable();
+
     /// Names the part of the help that options are added to from here on. A part may be come back to.
     OptionTable& group(std::string title);
 
@@ -59,28 +65,15 @@ class OptionTable {
     /// the order in which they are added. The reference holds until the next is added.
     template <PlainValue T>
     Option& add(const std::string& name, T& member, const std::string& help,
-                OptionRole role = OptionRole::result) {
-        return insert(name, help, role, with_default(typed(&member), member, to_text(member)),
-                      [&member] { return to_text(member); });
-    }
+                OptionRole role = OptionRole::result);
     template <PlainValue T>
     Option& add(const std::string& name, std::optional<T>& member, const std::string& help,
-                OptionRole role = OptionRole::result) {
-        auto* const value = typed<T>()->notifier([&member](const T& given) { member = given; });
-        return insert(name, help, role, value, [&member] { return to_text(member); });
-    }
+                OptionRole role = OptionRole::result);
     /// Adds a value of any type, by its form as text.
     template <class T>
     Option& add(const std::string& name, T& member, const TextForm<T>& form, const std::string& help,
                 OptionRole role = OptionRole::result) {
-        auto* const value = typed<std::string>()
-                                ->value_name(form.placeholder)
-                                ->notifier([name, &member, read = form.read](const std::string& text) {
-                                    naming(name, [&] { member = read(text); });
-                                });
-        const std::string first = form.write(member);
-        return insert(name, help, role, with_default(value, first, first),
-                      [&member, write = form.write] { return write(member); });
+        return insert_text(name, help, role, bound(member, form), {});
     }
     /// Adds true or false.
     Option& add(const std::string& name, bool& member, const std::string& help,
@@ -93,16 +86,7 @@ class OptionTable {
     template <class T>
     Option& add_switch(const std::string& name, T& member, const TextForm<T>& form, const std::string& alone,
                        const std::string& help) {
-        auto* const value = typed<std::string>()
-                                ->value_name(form.placeholder)
-                                ->implicit_value(alone)
-                                ->notifier([name, &member, read = form.read](const std::string& text) {
-                                    naming(name, [&] { member = read(text); });
-                                });
-        Option& option = insert(name, help, OptionRole::call, value,
-                                [&member, write = form.write] { return write(member); });
-        option.may_stand_alone = true;
-        return option;
+        return insert_text(name, help, OptionRole::call, bound(member, form), alone);
     }
 
     /// Gives some of the options another role.
@@ -129,31 +113,31 @@ class OptionTable {
     const std::vector<Option>& options() const { return options_; }
 
   private:
-    template <class T>
-    using Value = boost::program_options::typed_value<T>;
+    struct Boost;  // what Boost.Program_options knows of them
 
+    /// A member, with its type gone.
+    struct BoundText {
+        std::string placeholder;
+        std::function<void(const std::string&)> read;
+        std::function<std::string()> write;
+    };
     template <class T>
-    static Value<T>* typed(T* member = nullptr) {
-        return boost::program_options::value(member)->value_name(std::same_as<T, std::string>  ? "TEXT"
-                                                                 : std::is_floating_point_v<T> ? "X"
-                                                                                               : "N");
+    static BoundText bound(T& member, const TextForm<T>& form) {
+        return {form.placeholder,
+                [&member, read = form.read](const std::string& text) { member = read(text); },
+                [&member, write = form.write] { return write(member); }};
     }
-    template <class T>
-    static Value<T>* with_default(Value<T>* value, const T& first, const std::string& text) {
-        return text.empty() ? value : value->default_value(first, text);
-    }
-
-    /// Puts the option's name before what is wrong with its value.
-    static void naming(const std::string& name, const std::function<void()>& read);
-
+    /// `alone`: what the option means without a value, if it may do without.
+    Option& insert_text(const std::string& name, const std::string& help, OptionRole role, BoundText member,
+                        const std::optional<std::string>& alone);
     Option& insert(const std::string& name, const std::string& help, OptionRole role,
                    boost::program_options::value_semantic* value, std::function<std::string()> write);
+
     std::vector<std::string> joined(const std::vector<std::string>& words) const;
-    void store(const boost::program_options::parsed_options& parsed);
 
     std::string group_;
     std::vector<Option> options_;
-    boost::program_options::variables_map values_;
+    std::unique_ptr<Boost> boost_;
 };
 
 }  // namespace lockstep::launch
