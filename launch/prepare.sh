@@ -99,17 +99,15 @@ prepare_mpi() {
     fi
 }
 
-# Ninja keeps all cores busy until the last target, which saves a tenth of the time. Not in folders that exist: CMake
-# keeps what they were begun with.
-if command -v ninja >/dev/null; then
-    export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
-fi
-
 # configure PRESET FOLDER OPTION...: with the MPI that has been prepared. CMake keeps the first MPI that it has found in a
-# folder whatever it is told later, so another one starts it anew.
+# folder whatever it is told later, so another one starts it anew. Ninja, if it is here, keeps all cores busy until the
+# last target, which saves a tenth of the time; not in folders that exist: CMake keeps what they were begun with.
 configure() {
     local preset=$1 folder=$2 kept=
     shift 2
+    if command -v ninja >/dev/null; then
+        export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}  # also for what tests build
+    fi
     if [[ ${#mpi_options[@]} -gt 0 && -f $folder/CMakeCache.txt ]]; then
         kept=$(sed -n 's/^MPI_CXX_COMPILER:[A-Z]*=//p' "$folder/CMakeCache.txt")
         if [[ -n $kept && $kept != "${mpi_options[0]#*=}" ]]; then
