@@ -86,14 +86,13 @@ function(lockstep_set_up_executable target)
   endif()
 endfunction()
 
-# For what takes longer to compile than to run, as tests do, and the launcher beside the library: less optimization than
-# the build type's. With the sanitizers' code in it, optimizing takes half of the compiler's time.
-function(lockstep_compile_quickly target)
+# For what takes longer to compile than to run, as tests do, and the launcher beside the library: this optimization, such
+# as -O1, in place of the build type's. With the sanitizers' code in it, optimizing takes half of the compiler's time.
+function(lockstep_compile_quickly target optimization)
   if(LOCKSTEP_SANITIZE)
-    target_compile_options(${target} PRIVATE -O0)
-  else()
-    target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+    set(optimization -O0)
   endif()
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release,RelWithDebInfo>:${optimization}>)
 endfunction()
 
 # What kernels are compiled for.
