@@ -3,7 +3,8 @@
 ///     checkpoint.safetensors               the newest
 ///     checkpoint-previous.safetensors      the one before
 ///     checkpoint-previous-2.safetensors    … and so on
-///     checkpoint-damaged.safetensors       one that a run could not go on from, if there ever was one
+///     checkpoint-damaged.safetensors       one that a run could not go on from, if there ever was one; -damaged-previous
+///                                          and so on if the ones before were no better
 #pragma once
 
 #include <lockstep/base/shape.hpp>
@@ -19,7 +20,7 @@ std::filesystem::path checkpoint_path(const std::filesystem::path& folder);
 /// Where the next one is written, until it is complete.
 std::filesystem::path next_checkpoint_path(const std::filesystem::path& folder);
 
-/// Those that are there, from the newest on.
+/// Those that are there, from the newest on. Throws FileError if that cannot be known.
 std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::path& folder);
 
 struct CheckpointChoice {

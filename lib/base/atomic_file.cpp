@@ -40,6 +40,23 @@ std::filesystem::path folder_of(const std::filesystem::path& target) {
     return target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
 }
 
+[[noreturn]] void fail(std::string_view action, const std::filesystem::path& path) {
+    const int code = errno;
+    throw FileError(std::string(action) + " " + path.string() + ": " + std::strerror(code) + "; " +
+                    std::string(hint_for(code)));
+}
+
+/// False if it failed; errno says why.
+bool flush_names(const std::filesystem::path& path) {
+    const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0) return true;  // a folder that may be written but not read: nothing more can be done
+    const int status = ::fsync(folder);
+    const int code = errno;
+    ::close(folder);
+    errno = code;
+    return status == 0 || code == EINVAL || code == ENOTSUP;
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
@@ -80,14 +97,7 @@ void AtomicFile::commit() {
     pending_ = false;
     ::close(std::exchange(descriptor_, -1));
 
-    // The new name lives in the folder; without this a power cut may still bring the old file back.
-    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) return;  // a folder that may be written but not read: nothing more can be done
-    const int status = ::fsync(folder);
-    const int code = errno;
-    ::close(folder);
-    errno = code;
-    if (status != 0 && code != EINVAL && code != ENOTSUP) fail("cannot flush the folder of");
+    if (!flush_names(folder_of(target_))) fail("cannot flush the folder of");
 }
 
 void AtomicFile::discard() noexcept {
@@ -97,9 +107,11 @@ void AtomicFile::discard() noexcept {
 }
 
 void AtomicFile::fail(std::string_view action) const {
-    const int code = errno;
-    throw FileError(std::string(action) + " " + target_.string() + ": " + std::strerror(code) + "; " +
-                    std::string(hint_for(code)));
+    lockstep::fail(action, target_);
+}
+
+void flush_folder(const std::filesystem::path& folder) {
+    if (!flush_names(folder)) fail("cannot flush the folder", folder);
 }
 
 void remove_dead_partials(const std::filesystem::path& folder) {

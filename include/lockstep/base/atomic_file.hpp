@@ -55,6 +55,9 @@ class LOCKSTEP_EXPORT AtomicFile {
     bool pending_ = false;  // the temporary exists and is ours to remove
 };
 
+/// Forces the names in a folder to the disk: without it a power cut may bring old ones back. Throws FileError.
+LOCKSTEP_EXPORT void flush_folder(const std::filesystem::path& folder);
+
 /// Removes what killed processes left of AtomicFiles in a folder, whatever their target: for the owner of a
 /// folder. A folder that cannot be written keeps what it holds.
 LOCKSTEP_EXPORT void remove_dead_partials(const std::filesystem::path& folder);

@@ -190,5 +190,16 @@ TEST(AtomicFile, WhereTheFolderCannotBeFlushedTheErrorSaysSo) {
     EXPECT_EQ(read_text(folder / "result"), "new") << "in its place, though a power cut might still undo it";
 }
 
+TEST(FlushFolder, SaysWhereTheDiskFails) {
+    const ScratchFolder folder;
+    EXPECT_NO_THROW(flush_folder(folder.path()));
+    fsync_error = EIO;
+    good_fsyncs = 0;
+    const std::string message = message_of<FileError>([&] { flush_folder(folder.path()); });
+    fsync_error = 0;
+    EXPECT_NE(message.find("cannot flush the folder " + folder.path().string()), std::string::npos)
+        << message;
+}
+
 }  // namespace
 }  // namespace lockstep
