@@ -37,7 +37,7 @@ extern "C" void note_signal(int number) {
 
 }  // namespace
 
-StopSignals::StopSignals() {
+void note_stop_signals() {
     first_signal = 0;
     for (const int number : stop_signals) {
         struct sigaction before {
@@ -50,15 +50,7 @@ StopSignals::StopSignals() {
     }
 }
 
-StopSignals::~StopSignals() {
-    for (const int number : stop_signals) {
-        struct sigaction now_set {};
-        ::sigaction(number, nullptr, &now_set);
-        if (now_set.sa_handler == note_signal) std::signal(number, SIG_DFL);
-    }
-}
-
-int StopSignals::received() const {
+int noted_stop_signal() {
     return first_signal;
 }
 
