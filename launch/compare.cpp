@@ -155,6 +155,7 @@ class StudyRun {
                       " to compute" + (done > 0 ? ", " + std::to_string(done) + " there already" : "") +
                       "\n");
         for (const std::string& note : initial_weights_notes()) console_.line("  " + note);
+        if (folder_ && !folder_->lock_fault().empty()) console_.line("  " + folder_->lock_fault());
     }
 
     /// Once for all combinations, which all start from the same file.

@@ -14,6 +14,9 @@ namespace lockstep::launch {
 /// Prints a text on rank 0 alone. Not collective.
 void print_once(const std::string& text);
 
+/// A text as one word of a shell's command, in quotes where it needs them.
+std::string shell_word(const std::string& text);
+
 /// Prints on rank 0 and is silent elsewhere.
 class Console {
   public:

@@ -31,7 +31,7 @@ constexpr const char* usage =
 
 struct DoctorOptions {
     std::filesystem::path output = "runs";
-    double timeout_seconds = 120;
+    double timeout_seconds = doctor_seconds;
     bool help = false;
 };
 
@@ -103,7 +103,8 @@ class Examination {
 
 void examine(const DoctorOptions& options) {
     // A rank that does not come is told by name long before the watchdog barks.
-    const Communicator communicator(MPI_COMM_WORLD, {.timeout_seconds = options.timeout_seconds / 4});
+    const Communicator communicator(MPI_COMM_WORLD,
+                                    {.timeout_seconds = options.timeout_seconds * doctor_exchange_share});
     Examination examination(communicator, options.timeout_seconds);
     std::vector<RankFacts> ranks;
     examination.part("what each rank is", [&] {

@@ -11,6 +11,10 @@
 
 namespace lockstep::launch {
 
+/// What it may take, unless --timeout says otherwise; and how much of that each exchange may.
+inline constexpr double doctor_seconds = 120;
+inline constexpr double doctor_exchange_share = 0.25;
+
 /// How messages and gradients travel, and how fast.
 Findings examine_transport(const Communicator& communicator, const std::vector<RankFacts>& ranks);
 

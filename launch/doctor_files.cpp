@@ -1,5 +1,6 @@
 /// The output folder as the hosts see it.
 #include "doctor.hpp"
+#include "folder_lock.hpp"
 #include "shared_segments.hpp"
 
 #include <fcntl.h>
@@ -29,6 +30,8 @@ class Mark {
         if (descriptor_ < 0 || ::write(descriptor_, text, sizeof text - 1) != sizeof text - 1 ||
             ::fsync(descriptor_) != 0)
             error_ = std::generic_category().message(errno);
+        else
+            static_cast<void>(lock_file(descriptor_));  // the others see whether that was of any use
     }
     ~Mark() {
         if (descriptor_ < 0) return;
@@ -38,7 +41,7 @@ class Mark {
     Mark(const Mark&) = delete;
     Mark& operator=(const Mark&) = delete;
 
-    std::string name() const { return path_.filename(); }
+    std::string name() const { return path_.filename().string(); }
     const std::string& error() const { return error_; }  ///< empty: it is there
 
   private:
@@ -83,10 +86,11 @@ Findings partial_files(const fs::path& folder) {
             names.push_back(name);
     }
     if (names.empty()) return {};
-    return {{Verdict::note, "partial files",
-             folder.string() + ": " + std::to_string(names.size()) + " that a killed process left, such as " +
-                 names.front(),
-             "nothing: the next run in this folder clears them away"}};
+    return {
+        {Verdict::note, "partial files",
+         folder.string() + ": " + std::to_string(names.size()) + " that a killed process left, such as " +
+             names.front(),
+         "nothing: the next run in this folder clears them away, if they are of another host after a day"}};
 }
 
 Findings free_space(const fs::path& folder) {
@@ -96,18 +100,28 @@ Findings free_space(const fs::path& folder) {
     if (error || space.available >= little) return {};
     return {{Verdict::warning, "disk",
              folder.string() + ": " + std::to_string(space.available >> 20) + " MiB are free",
-             "make room: a checkpoint takes 2 to 3 times the model's size, twice while it is replaced"}};
+             "make room: a checkpoint takes 2 to 3 times the model's size, and one more than "
+             "--keep-checkpoints are there while it is "
+             "written"}};
 }
 
-std::vector<int> ranks_that_miss(const Communicator& communicator, const fs::path& folder,
-                                 const std::string& name) {
+/// What ranks find that look for rank 0's file.
+struct Sight {
+    std::vector<int> missing;   ///< those that do not see it
+    std::vector<int> unlocked;  ///< those that see it, but not that it is locked
+};
+
+Sight look_for(const Communicator& communicator, const fs::path& folder, const std::string& name) {
     // A path of one's own: the working directory may lie elsewhere on another host.
-    const bool seen = appears(folder / name);
-    std::vector<int> missing;
-    const auto all = communicator.all_gather(seen ? "seen" : "missing", "who sees the output folder");
-    for (std::size_t rank = 0; rank < all.size(); ++rank)
-        if (all[rank] != "seen") missing.push_back(static_cast<int>(rank));
-    return missing;
+    const fs::path path = folder / name;
+    const std::string mine = !appears(path) ? "missing" : is_locked(path) ? "locked" : "unlocked";
+    Sight sight;
+    const auto all = communicator.all_gather(mine, "who sees the output folder");
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
+        if (all[rank] == "missing") sight.missing.push_back(static_cast<int>(rank));
+        if (all[rank] == "unlocked") sight.unlocked.push_back(static_cast<int>(rank));
+    }
+    return sight;
 }
 
 Findings examine_folder(const Communicator& communicator, const fs::path& output) {
@@ -121,7 +135,7 @@ Findings examine_folder(const Communicator& communicator, const fs::path& output
     if (!error.empty())
         return {{Verdict::error, "output", folder.string() + ": cannot be written: " + error,
                  "name another folder with --output, or make room and see to its permissions"}};
-    const std::vector<int> missing = ranks_that_miss(communicator, folder, name);
+    const auto [missing, unlocked] = look_for(communicator, folder, name);
     Findings found;
     if (missing.empty())
         found.push_back(
@@ -131,6 +145,13 @@ Findings examine_folder(const Communicator& communicator, const fs::path& output
                          folder.string() + ": " + rank_list(missing) +
                              (missing.size() == 1 ? " does" : " do") + " not see what rank 0 writes there",
                          "--resume and --init-from need a folder that all hosts share"});
+    if (!unlocked.empty())
+        found.push_back(
+            {Verdict::warning, "locks",
+             folder.string() + ": " + rank_list(unlocked) + (unlocked.size() == 1 ? " does" : " do") +
+                 " not see that rank 0 has locked a file",
+             "see to it that no second run is started in the same folder (Lustre: mount it with -o "
+             "flock)"});
     if (communicator.rank() != 0) return found;
     for (const Findings& more : {free_space(folder), partial_files(folder)})
         found.insert(found.end(), more.begin(), more.end());

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -18,17 +19,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds patience(3);
+using Seconds = std::chrono::duration<double>;
+
+constexpr Seconds patience(3);
+/// A server of NFS 4 takes a client for gone after 90 seconds, unless it is set otherwise.
+constexpr Seconds patience_with_other_hosts(100);
 constexpr std::chrono::milliseconds poll_interval(50);
 
 // The lock of an open file, where there is one: that of a process goes as soon as any part of it closes the file.
 #ifdef F_OFD_SETLK
-constexpr int set_lock = F_OFD_SETLK;
+constexpr int set_lock = F_OFD_SETLK, get_lock = F_OFD_GETLK;
 #else
-constexpr int set_lock = F_SETLK;
+constexpr int set_lock = F_SETLK, get_lock = F_GETLK;
 #endif
 
-enum class Outcome { taken, held_by_another, gone, not_supported };
+struct flock whole_file() {
+    struct flock whole {};
+    whole.l_type = F_WRLCK;
+    whole.l_whence = SEEK_SET;
+    return whole;
+}
 
 /// Whether `path` still names the open file: whoever ends removes it.
 bool is_same_file(const fs::path& path, int descriptor) {
@@ -38,19 +48,14 @@ bool is_same_file(const fs::path& path, int descriptor) {
            named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
-Outcome try_lock(const fs::path& path, int descriptor) {
-    struct flock whole {};
-    whole.l_type = F_WRLCK;
-    whole.l_whence = SEEK_SET;
-    if (::fcntl(descriptor, set_lock, &whole) == 0)
-        return is_same_file(path, descriptor) ? Outcome::taken : Outcome::gone;
-    return errno == EAGAIN || errno == EACCES ? Outcome::held_by_another : Outcome::not_supported;
+std::string this_host() {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) host = {'?'};
+    return host.data();
 }
 
 std::string this_process() {
-    std::array<char, 256> host{};
-    if (::gethostname(host.data(), host.size() - 1) != 0) host = {'?'};
-    return "process " + std::to_string(::getpid()) + " on " + host.data();
+    return "process " + std::to_string(::getpid()) + " on " + this_host();
 }
 
 void write_holder(int descriptor) {
@@ -59,37 +64,95 @@ void write_holder(int descriptor) {
     if (::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, text.data(), text.size(), 0) < 0) errno = 0;
 }
 
-[[noreturn]] void refuse(const fs::path& folder, const fs::path& lock) {
+/// As write_holder() has written it; empty if it has not, or not yet.
+std::string read_holder(const fs::path& lock) {
     std::string holder;
     std::getline(std::ifstream(lock), holder);
+    return holder;
+}
+
+bool is_of_another_host(const std::string& holder) {
+    return !holder.empty() && !holder.ends_with(" on " + this_host());
+}
+
+[[noreturn]] void refuse(const fs::path& folder, const fs::path& lock) {
+    const std::string holder = read_holder(lock);
     throw UsageError(folder.string() + ": another process is at work in this folder" +
                      (holder.empty() ? "" : " (" + holder + ")") +
-                     ": wait until it has ended, or name another folder");
+                     ": wait until it has ended, or name another folder" +
+                     (is_of_another_host(holder) ? "; if that host is gone, remove " + lock.string() : ""));
 }
+
+/// Waits for whoever holds a lock to go, and throws if it does not.
+class Patience {
+  public:
+    Patience(const fs::path& folder, const fs::path& lock, double timeout_seconds)
+        : folder_(folder),
+          lock_(lock),
+          with_this_host_(std::min(patience, Seconds(timeout_seconds / 2))),
+          with_others_(std::min(patience_with_other_hosts, Seconds(timeout_seconds / 2))) {}
+
+    void wait() const {
+        const Seconds waited = std::chrono::steady_clock::now() - begin_;
+        if (waited > with_this_host_ && !(waited < with_others_ && is_of_another_host(read_holder(lock_))))
+            refuse(folder_, lock_);
+        std::this_thread::sleep_for(poll_interval);
+    }
+
+  private:
+    const fs::path& folder_;
+    const fs::path& lock_;
+    Seconds with_this_host_, with_others_;
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
-FolderLock::FolderLock(const fs::path& folder) : path_(folder / ".lock") {
-    // A run that was killed may still be on its way out when it is resumed.
-    const auto end = std::chrono::steady_clock::now() + patience;
+LockOutcome lock_file(int descriptor) {
+    struct flock whole = whole_file();
+    if (::fcntl(descriptor, set_lock, &whole) == 0) return LockOutcome::taken;
+    // A stale handle is a file that its holder has removed: it was held a moment ago.
+    return errno == EAGAIN || errno == EACCES || errno == ESTALE ? LockOutcome::held_by_another
+                                                                 : LockOutcome::not_supported;
+}
+
+bool is_locked(const fs::path& path) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return false;
+    struct flock whole = whole_file();
+    const bool locked = ::fcntl(descriptor, get_lock, &whole) == 0 && whole.l_type != F_UNLCK;
+    ::close(descriptor);
+    return locked;
+}
+
+FolderLock::FolderLock(const fs::path& folder, double timeout_seconds) : path_(folder / ".lock") {
+    const Patience held(folder, path_, timeout_seconds);
     for (;;) {
         descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (descriptor_ < 0) return;  // a folder that cannot be written: writing into it will say why
-        const Outcome outcome = try_lock(path_, descriptor_);
-        if (outcome == Outcome::taken) break;
+        if (descriptor_ < 0) {
+            // A folder that cannot be written: writing into it will say why. Or a lock that belongs to somebody else.
+            if (!is_locked(path_)) return;
+            held.wait();
+            continue;
+        }
+        const LockOutcome outcome = lock_file(descriptor_);
+        if (outcome == LockOutcome::taken && is_same_file(path_, descriptor_)) break;
         ::close(descriptor_);
         descriptor_ = -1;
-        if (outcome == Outcome::not_supported) return;
-        if (outcome == Outcome::held_by_another && std::chrono::steady_clock::now() > end)
-            refuse(folder, path_);
-        std::this_thread::sleep_for(poll_interval);
+        if (outcome == LockOutcome::not_supported) {
+            fault_ = folder.string() +
+                     ": files cannot be locked there: see to it that no second run is started in this folder";
+            return;
+        }
+        if (outcome == LockOutcome::held_by_another) held.wait();
     }
     write_holder(descriptor_);
 }
 
 FolderLock::~FolderLock() {
     if (descriptor_ < 0) return;
-    ::unlink(path_.c_str());  // while it is locked: nobody else's
+    // While it is locked. If somebody has removed it by hand, another process may have one of that name by now.
+    if (is_same_file(path_, descriptor_)) ::unlink(path_.c_str());
     ::close(descriptor_);
 }
 

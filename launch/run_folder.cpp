@@ -107,7 +107,7 @@ bool resumes_from_checkpoint(const fs::path& folder) {
 RunFolder::RunFolder(const RunOptions& options) : options_(options), path_(options.output) {
     if (path_.empty()) return;
     // Who is at work there says more than what is there.
-    if (is_there(path_)) lock_.emplace(path_);
+    if (is_there(path_)) lock_.emplace(path_, options_.timeout_seconds);
     if (!options_.resume) check_is_new(path_);
 }
 
@@ -116,7 +116,7 @@ std::string RunFolder::begin(const fs::path& checkpoint, const TrainingPosition&
         path_ = make_fresh_folder(fresh_name(options_));
     else if (!options_.resume)
         make_folder(path_);
-    if (!lock_) lock_.emplace(path_);
+    if (!lock_) lock_.emplace(path_, options_.timeout_seconds);
     const std::string config = configuration_text(resolved_settings(options_));
     if (checkpoint.empty())
         begin_anew(config);

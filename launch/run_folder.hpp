@@ -29,8 +29,9 @@
 
 namespace lockstep::launch {
 
-/// Whether --resume goes on from a checkpoint; otherwise it begins from the beginning. Throws UsageError if
-/// there is no run to resume. Every rank asks for itself.
+/// Whether --resume goes on from a checkpoint; otherwise it begins from the beginning. To be asked while the folder is
+/// locked: who worked there before may have left a checkpoint with its last step. Throws UsageError if there is no run to
+/// resume.
 bool resumes_from_checkpoint(const std::filesystem::path& folder);
 
 class RunFolder {
@@ -46,6 +47,8 @@ class RunFolder {
     std::string begin(const std::filesystem::path& checkpoint, const TrainingPosition& position);
 
     const std::filesystem::path& path() const { return path_; }
+    /// From begin() on: why nobody is kept out of the folder; empty if others are.
+    const std::string& lock_fault() const { return lock_->fault(); }
     /// Calls `write` with the path of a new checkpoint, which becomes the newest when it is complete.
     void add_checkpoint(const std::function<void(const std::filesystem::path&)>& write);
     std::filesystem::path model() const { return path_ / "model.safetensors"; }

@@ -41,7 +41,7 @@ std::string epoch_name(std::size_t epoch) {
 StudyFolder::StudyFolder(const StudyOptions& options) : options_(options), path_(options.run.output) {
     if (path_.empty()) return;
     // Who is at work there says more than what is there.
-    if (is_there(path_)) lock_.emplace(path_);
+    if (is_there(path_)) lock_.emplace(path_, options_.run.timeout_seconds);
     check();
 }
 
@@ -65,7 +65,7 @@ void StudyFolder::begin() {
     if (path_.empty()) path_ = make_fresh_folder("study-" + data_title(options_.run.data));
     make_folder(path_);
     if (!lock_) {
-        lock_.emplace(path_);
+        lock_.emplace(path_, options_.run.timeout_seconds);
         check();  // again: now that others are locked out
     }
     make_folder(path_ / "combinations");

@@ -32,6 +32,8 @@ class StudyFolder {
     void begin();
 
     const std::filesystem::path& path() const { return path_; }
+    /// From begin() on: why nobody is kept out of the folder; empty if others are.
+    const std::string& lock_fault() const { return lock_->fault(); }
 
     /// The record of a combination; nothing if there is none yet. Throws UsageError, naming what differs, if
     /// it was made with other settings, FileError if it is damaged.

@@ -48,8 +48,8 @@ class Run {
           communicator_(communicator),
           console_(communicator.rank() == 0),
           beside_(settings_beside(options, test_data)),
-          from_checkpoint_(options.resume && resumes_from_checkpoint(options.output)),
           folder_(open_folder()),
+          from_checkpoint_(options.resume && has_checkpoint()),
           checkpoint_(find_checkpoint()),
           trainer_(options.trainer, *data.train, communicator) {
         if (from_checkpoint_)
@@ -107,20 +107,28 @@ class Run {
                std::to_string(trainer_.steps_per_epoch());
     }
 
-    /// Rank 0 looks for all: ranks that look at a file by themselves may not see the same. Empty if there is none.
+    /// What rank 0 has found for all: ranks that look at a file by themselves may not see the same.
+    std::string shared(const std::string& text, const std::string& what) const {
+        return communicator_.all_gather(text, what).front();
+    }
+
+    bool has_checkpoint() const {
+        const bool found = folder_ && resumes_from_checkpoint(options_.output);
+        return shared(found ? "yes" : "no", "whether there is a checkpoint") == "yes";
+    }
+
+    /// Empty if there is none.
     std::filesystem::path find_checkpoint() {
         if (!from_checkpoint_) return {};
         CheckpointChoice choice;
         if (folder_) choice = choose_checkpoint(options_.output);
         if (!choice.note.empty()) notes_.push_back(choice.note);
-        const auto share = [&](const std::string& text) {
-            return communicator_.all_gather(text, "sharing which checkpoint is sound").front();
-        };
-        keep_instruction_set(share(choice.instruction_set));
-        return options_.output / share(choice.path.filename().string());
+        keep_instruction_set(shared(choice.instruction_set, "sharing what the checkpoint was computed with"));
+        return options_.output / shared(choice.path.filename().string(), "sharing which checkpoint is sound");
     }
 
-    /// Goes on with what the checkpoint was computed with, if the processors have it, for the same bits.
+    /// Goes on with what the checkpoint was computed with, if that is no wider than what is used here, for the same
+    /// bits.
     void keep_instruction_set(const std::string& name) {
         const InstructionSet before = product_instruction_set();
         if (forced_instruction_set()) return;
@@ -135,14 +143,20 @@ class Run {
         const CheckpointOrigin origin = load_checkpoint(trainer_, checkpoint, beside_);
         const std::string here(to_string(product_instruction_set()));
         if (origin.instruction_set.empty() || origin.instruction_set == here) return;
-        notes_.push_back("the checkpoint was computed with " + origin.instruction_set +
-                         ", and this goes on with " + here +
-                         ": the bits will not be those of a run that was not interrupted");
+        // Processors may have one that others are faster than.
+        const bool at_hand = std::ranges::any_of(available_instruction_sets(), [&](InstructionSet set) {
+            return to_string(set) == origin.instruction_set;
+        });
+        notes_.push_back(
+            "the checkpoint was computed with " + origin.instruction_set + ", and this goes on with " + here +
+            ": the bits will not be those of a run that was not interrupted" +
+            (at_hand ? "; with LOCKSTEP_INSTRUCTION_SET=" + origin.instruction_set + " they are" : ""));
     }
 
     void begin_folder() {
         const std::string dropped = folder_->begin(checkpoint_, trainer_.position());
         if (!dropped.empty()) notes_.push_back("metrics.jsonl: dropped " + dropped);
+        if (!folder_->lock_fault().empty()) notes_.push_back(folder_->lock_fault());
     }
 
     std::optional<RunFolder> open_folder() const {
@@ -236,7 +250,7 @@ class Run {
         if (folder_) folder_->metrics().write(StepMetrics{epoch, step.step, step.loss});
         console_.progress(epoch, epochs(), step.step, trainer_.steps_per_epoch(), step.loss);
         // Ranks get a signal at different steps, or one of them alone: the next step tells all.
-        if (signals_.received() != 0) trainer_.request(signals_.received());
+        if (noted_stop_signal() != 0) trainer_.request(noted_stop_signal());
         stop_signal_ = std::max(stop_signal_, step.request);
         if (stop_signal_ != 0) return trainer_.stop_epoch();
         // What an epoch ends with belongs to its last step.
@@ -266,17 +280,18 @@ class Run {
         check_agreement(communicator_, "where to stop", {{"step", std::to_string(steps_done())}});
         if (folder_)
             console_.line("\nstopped by " + signal_name(stop_signal_) + " after " + position_text() +
-                          ": go on with lockstep train --resume --output " + folder_->path().string());
+                          ": go on with lockstep train --resume --output " +
+                          shell_word(folder_->path().string()));
     }
 
-    StopSignals signals_;
     const RunOptions& options_;
     const DatasetPair& data_;
     Communicator communicator_;
     Console console_;
     Settings beside_;
+    std::optional<RunFolder>
+        folder_;  // on rank 0; before all that looks at it, so that nobody else writes meanwhile
     bool from_checkpoint_;
-    std::optional<RunFolder> folder_;   // on rank 0; before the trainer, so that nobody else writes meanwhile
     std::vector<std::string> notes_;    // what there is to say about the initial weights, or the checkpoint
     std::filesystem::path checkpoint_;  // that the run goes on from
     Trainer<float> trainer_;
@@ -294,6 +309,7 @@ bool run(const RunOptions& options, const Communicator& communicator) {
     check_agreement(communicator, "the run", common);
     const std::string test_data =
         data.test ? survey(*data.test, communicator, {.labels = has_labels(options)}).description : "none";
+    note_stop_signals();
     return Run(options, data, test_data, communicator).train();
 }
 
