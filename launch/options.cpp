@@ -241,12 +241,9 @@ void read_arguments(const std::vector<std::string>& arguments, OptionTable& tabl
     if (run.resume_mode != ResumeMode::no && !table.given("output"))
         throw UsageError("resume: which run? give its folder with --output");
     run.resume = resumes(run);
-    // A continued run is what its folder says that it was.
-    if (run.resume) {
-        read_run_file(run.output, table);
-    } else if (table.given("config")) {
-        table.read_file(run.config);
-    }
+    if (table.given("config")) table.read_file(run.config);
+    // What nobody says now is what the folder says that it was.
+    if (run.resume) read_run_file(run.output, table);
     complete(run, table);
     check(run);
 }

@@ -59,8 +59,8 @@ OptionTable table_of(Options& options) {
     return table;
 }
 
-/// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume the
-/// configuration in the output folder. `table` is bound to `run`, and to what else there may be. Throws
+/// Reads `arguments` and then, for what they leave open, the file that --config names, and with --resume, for what
+/// that leaves open, too, the configuration in the output folder. `table` is bound to `run`, and to what else there may be. Throws
 /// UsageError or FileError, naming the option.
 void read_arguments(const std::vector<std::string>& arguments, OptionTable& table, RunOptions& run);
 
