@@ -49,13 +49,8 @@ void print(int rank, std::string_view text) {
 }  // namespace
 
 FailureReport::FailureReport() {
-    MPI_Comm_dup(MPI_COMM_WORLD, &communicator_);
-    MPI_Comm_rank(communicator_, &rank_);
-    MPI_Comm_size(communicator_, &size_);
-}
-
-FailureReport::~FailureReport() {
-    MPI_Comm_free(&communicator_);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+    MPI_Comm_size(MPI_COMM_WORLD, &size_);
 }
 
 std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text) const {
@@ -63,7 +58,7 @@ std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text
     for (int other = 0; other < size_; ++other) {
         MPI_Request request = MPI_REQUEST_NULL;
         if (other == rank_) continue;
-        MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_CHAR, other, report_tag, communicator_,
+        MPI_Isend(text.data(), static_cast<int>(text.size()), MPI_CHAR, other, report_tag, MPI_COMM_WORLD,
                   &request);
         MPI_Request_free(&request);
     }
@@ -72,7 +67,7 @@ std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text
     while (all.size() < static_cast<std::size_t>(size_) && MPI_Wtime() - start < patience_seconds) {
         int found = 0;
         MPI_Status status;
-        MPI_Iprobe(MPI_ANY_SOURCE, report_tag, communicator_, &found, &status);
+        MPI_Iprobe(MPI_ANY_SOURCE, report_tag, MPI_COMM_WORLD, &found, &status);
         if (!found) {
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
             continue;
@@ -81,7 +76,7 @@ std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text
         int length = 0;
         MPI_Get_count(&status, MPI_CHAR, &length);
         MPI_Recv(theirs.data(), static_cast<int>(text_bytes), MPI_CHAR, status.MPI_SOURCE, report_tag,
-                 communicator_, MPI_STATUS_IGNORE);
+                 MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         theirs.resize(static_cast<std::size_t>(length));
         all.push_back({status.MPI_SOURCE, std::move(theirs)});
     }

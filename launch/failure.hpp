@@ -8,14 +8,11 @@
 
 namespace lockstep::launch {
 
-/// Reports errors over a communicator of its own, which must be made before anything can go wrong, and is freed when all
-/// ranks are at their end: within the life of the Session.
+/// Reports errors in messages over MPI_COMM_WORLD, where the program sends no others: so it needs nobody to come before
+/// something goes wrong. Within the life of the Session.
 class FailureReport {
   public:
     FailureReport();
-    ~FailureReport();
-    FailureReport(const FailureReport&) = delete;
-    FailureReport& operator=(const FailureReport&) = delete;
 
     /// Says what went wrong on this rank. Where all ranks fail within two seconds, one of them prints each
     /// different fault once, and this returns, for the caller to leave with a non-zero exit. Where some do
@@ -31,7 +28,6 @@ class FailureReport {
     /// The texts of all ranks that report within the two seconds, ours among them; the cause comes first.
     std::vector<Text> exchange(const std::string& text) const;
 
-    MPI_Comm communicator_ = MPI_COMM_NULL;
     int rank_ = 0;
     int size_ = 1;
 };

@@ -1,6 +1,7 @@
 /// The launcher: `mpirun -n 4 lockstep COMMAND --option value …`
 #include "command.hpp"
 #include "console.hpp"
+#include "doctor.hpp"
 #include "failure.hpp"
 #include "lone_rank.hpp"
 #include "mpi_library.hpp"
@@ -13,10 +14,14 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -68,12 +73,33 @@ void settle_instruction_set(const lockstep::Communicator& world) {
         agreed.narrowest_rank);
 }
 
+/// How long ranks wait for each other before the command has read its options: what --timeout says, where that makes
+/// sense; what does not, the command complains of.
+double first_timeout_seconds(const std::vector<std::string>& words) {
+    constexpr std::string_view name = "--timeout";
+    double seconds =
+        words.front() == "doctor" ? doctor_seconds : lockstep::CommunicatorOptions().timeout_seconds;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        std::string_view text = words[i];
+        if (text == name && i + 1 < words.size())
+            text = words[i + 1];
+        else if (text.starts_with(name) && text.substr(name.size()).starts_with('='))
+            text.remove_prefix(name.size() + 1);
+        else
+            continue;
+        double given = 0;
+        std::from_chars(text.data(), text.data() + text.size(), given);
+        if (given > 0 && std::isfinite(given)) seconds = given;
+    }
+    return words.front() == "doctor" ? seconds * doctor_exchange_share : seconds;
+}
+
 void run(const std::vector<std::string>& words) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
     // A rank that only prints its help would leave the others waiting for it.
     const bool help = asks_for_help(arguments);
-    const lockstep::Communicator world(MPI_COMM_WORLD);
+    const lockstep::Communicator world(MPI_COMM_WORLD, {.timeout_seconds = first_timeout_seconds(words)});
     lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
     if (command == "doctor") return doctor_command(arguments);  // which is to say what does not agree
     if (!help) settle_instruction_set(world);
@@ -107,6 +133,7 @@ void check_alone(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is an error that has a text
     const lockstep::Session session(argc, argv);
     const FailureReport failure;
     try {

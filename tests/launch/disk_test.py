@@ -3,11 +3,10 @@ that the run can be continued from."""
 import os
 import resource
 import shutil
-import subprocess
 import time
 import unittest
 
-from launcher import LAUNCHER, MPIRUN, LauncherTest, finish, rank_processes, start, wait_for
+from launcher import LauncherTest, finish, rank_processes, start, wait_for
 
 RUN = ["train", "--train-samples", "96", "--test-samples", "40", "--batch-size", "8", "--replicas", "2", "--model",
        "batchnorm, linear 10"]
@@ -16,11 +15,7 @@ RUN = ["train", "--train-samples", "96", "--test-samples", "40", "--batch-size",
 class Disk(LauncherTest):
     def begin(self, *arguments):
         """A run on two ranks that has its first checkpoint."""
-        # A file that may not grow is an error then, as on a full disk, and not a signal.
-        command = [MPIRUN, "--seconds", "60", "-n", "2", "sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh", LAUNCHER, *RUN,
-                   "--output", "run", *arguments]
-        process = subprocess.Popen(command, cwd=self.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
+        process = start(2, *RUN, "--output", "run", *arguments, folder=self.folder)
         wait_for((self.folder / "run" / "checkpoint.safetensors").exists)
         return process
 

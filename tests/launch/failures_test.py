@@ -1,10 +1,15 @@
 """Ranks that die or hang: an end in bounded time, with words where anybody is left to speak."""
+import importlib.util
 import os
+import shlex
 import signal
+import subprocess
+import sys
 import time
 import unittest
 
-from launcher import RANKS, SMALL_MODEL, TIME_FACTOR, LauncherTest, finish, rank_processes, start, wait_for
+from launcher import (LAUNCHER, MPIRUN, OPEN_MPI_4, RANKS, SMALL_MODEL, TIME_FACTOR, LauncherTest, finish, rank_processes,
+                      start, wait_for)
 
 LONG = ["train", *SMALL_MODEL, "--train-samples", "2000", "--test-samples", "40", "--epochs", "100000", "--output",
         "run"]
@@ -51,6 +56,21 @@ class Ranks(LauncherTest):
                         self.assertIn("2 s", line, result)
                         # Others may be missing with it: those that wait for it elsewhere.
                         self.assertRegex(line, rf"^lockstep: rank \d+: .*\brank (\d+, )*{stopped}\b", result)
+
+
+    def test_one_that_hangs_before_all_else_is_missed_after_the_time_out(self):
+        if importlib.util.find_spec("mpi4py") is None or not OPEN_MPI_4:
+            self.skipTest("no mpi4py for this MPI")
+        hangs = [sys.executable, "-c", "from mpi4py import MPI; import time; time.sleep(600)"]
+        one_hangs = ["sh", "-c", f'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then exec {shlex.join(hangs)}; fi; exec "$@"', "sh"]
+        for words in ([*LONG, "--timeout", "3"], ["doctor", "--timeout=12"]):
+            begin = time.monotonic()
+            with subprocess.Popen([MPIRUN, "--seconds", "60", "-n", "2", *one_hangs, LAUNCHER, *words], cwd=self.folder,
+                                  text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE) as process:
+                result = finish(process, begin)
+            self.check_error(["rank 0: time-out after 3 s at making a Communicator"], result)
+            self.assertLess(result.seconds, 15 * TIME_FACTOR, result)
 
 
 class Study(LauncherTest):
