@@ -58,6 +58,8 @@ class SlurmTest(LauncherTest):
 
 
 class Jobs(SlurmTest):
+    SETTINGS = {"KillOnBadExit": 1}  # the scripts may not depend on how a cluster has it
+
     def test_a_run_over_two_hosts_has_the_bits_of_one_rank(self):
         job = self.submit(TRAIN, *RECIPE, "--epochs", "2", "--output", "mine")
         self.check_bits(job, 2)
@@ -122,6 +124,16 @@ class Jobs(SlurmTest):
             output = (self.folder / f"lockstep-study-{job}-seed-{seed}.out").read_text()
             results = self.folder / "runs" / f"study-seed-{seed}" / "results.csv"
             self.assertTrue(results.exists(), output)
+
+
+    def test_a_study_that_makes_no_progress_is_not_requeued_for_ever(self):
+        study = [*SMALL_MODEL, "--modes", "local", "--batch-sizes", "4", "--global-batch", "16", "--train-samples", "480",
+                 "--test-samples", "40", "--epochs", "1000000"]
+        job = self.submit(COMPARE, *study, size=["--array=1", "--nodes=1", "--ntasks-per-node=2", "--time=2"])
+        output = self.folder / f"lockstep-study-{job}-seed-1.out"
+        wait_for(lambda: not self.slurm.slurm("squeue", "-h", "-j", job).strip(), 120)
+        self.assertIn("no combination was finished within the time limit", output.read_text())
+        self.assertEqual(self.slurm.job(f"{job}_1")["Restarts"], "0")
 
 
 class KilledHost(SlurmTest):
