@@ -12,7 +12,8 @@ headline() {
 }
 
 is_installed() {
-    [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+    # One word for each architecture that the package is known of.
+    dpkg-query --show --showformat='${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
 # install_packages NAME...: installs those that are missing, and calls apt-get only if one is.

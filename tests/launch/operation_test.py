@@ -1,5 +1,6 @@
 """A run that is left alone: stopped by signals, killed, requeued, its checkpoints damaged, started twice."""
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -271,6 +272,27 @@ class Damage(Whole):
         self.assertIn("goes on from checkpoint-previous-2.safetensors", result.out)
         self.assertIn("resumed after epoch 2", result.out)
         self.expect_whole(result, "4")
+        self.assertEqual(self.names(), ["checkpoint-damaged-previous.safetensors", "checkpoint-damaged.safetensors",
+                                        "checkpoint-previous-2.safetensors", "checkpoint-previous.safetensors",
+                                        "checkpoint.safetensors"])
+
+    def test_a_gap_hides_none_behind_it(self):
+        """As a run leaves it that is killed before its first checkpoint, or while it makes room for the next one."""
+        gone = ["checkpoint.safetensors", "checkpoint-previous.safetensors"]
+        for missing, damaged in ((gone, []), (gone[1:], gone[:1]), (gone[:1], gone[1:])):
+            with self.subTest(missing=missing):
+                self.clear()
+                self.train("--keep-checkpoints", "3")
+                for name in missing:
+                    (self.run_folder / name).unlink()
+                for name in damaged:
+                    self.damage(name)
+                result = self.resume(2)
+                self.assertIn("goes on from checkpoint-previous-2.safetensors", result.out)
+                self.expect_whole(result, "4")
+                self.assertEqual([name for name in self.names() if "damaged" not in name],
+                                 ["checkpoint-previous-2.safetensors", "checkpoint-previous.safetensors",
+                                  "checkpoint.safetensors"])
 
     def test_of_all_is_an_error_that_leaves_the_folder_alone(self):
         self.train()
@@ -288,10 +310,12 @@ class Damage(Whole):
         self.expect_whole(result, "4")
 
     def test_how_many_are_kept(self):
-        for keep in (1, 2, 3):
+        for keep in (1, 2, 3, 10**12):
             self.clear()
             self.train("--keep-checkpoints", keep)
-            self.assertEqual(len(self.names()), keep)
+            self.assertEqual(len(self.names()), min(keep, 4))
+        self.resume(2, "--keep-checkpoints", "2", "--epochs", "4")  # complete: nothing is written
+        self.assertEqual(len(self.names()), 4)
 
     def test_no_flip_of_a_byte_changes_a_result(self):
         """A sample; tests/mpi/train/checkpoint_damage_test.cpp does many."""
@@ -350,15 +374,63 @@ class Automatic(Whole):
         self.expect_error("which run?", *RECIPE, "--resume", "auto", ranks=[2])
         self.expect_error(["resume", "'perhaps'", "auto"], *RECIPE, "--resume", "perhaps", "--output", "run", ranks=[2])
 
+    def test_what_a_file_says_now_counts_and_may_not_change_the_bits(self):
+        agrees, contradicts = self.folder / "agrees.cfg", self.folder / "contradicts.cfg"
+        agrees.write_text("bn = group:2\nbatch-size = 4\ncheckpoint-every = 2\n")
+        contradicts.write_text("batch-size = 5\nseed = 7\n")
+        train = ["train", "--output", "run", "--resume", "auto", "--epochs", "4"]
+        self.succeed(2, *RECIPE, "--epochs", "4", "--output", "run")
+        self.succeed(2, *train, "--config", agrees)
+        self.assertIn("checkpoint-every = 2\n", (self.run_folder / "config.cfg").read_text())
+        self.expect_error(["seed was 1, and is 7"], *train, "--config", contradicts, "--batch-size", "4", ranks=[2])
+
     def test_of_a_study(self):
         study = ["compare", *SMALL_MODEL, "--train-samples", "96", "--test-samples", "40", "--epochs", "1",
                  "--global-batch", "16", "--modes", "local", "--batch-sizes", "4,8", "--seeds", "1", "--resume", "auto",
                  "--output", "study"]
         self.assertIn("2 to compute", self.succeed(2, *study).out)
         self.assertIn(" 0 to compute", self.succeed(2, *study).out)
+        other = self.folder / "other.cfg"
+        other.write_text("learning-rate = 0.01\n")
+        self.expect_error(["was made with other settings: learning rate was"], *study, "--config", other, ranks=[2])
 
 
 class Lock(Operation):
+    @contextlib.contextmanager
+    def held(self, seconds, holder):
+        """The folder's lock, let go `seconds` after something else was started."""
+        with open(self.run_folder / ".lock", "w", encoding="ascii") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            lock.write(holder + "\n")
+            lock.flush()
+            yield
+            time.sleep(seconds)
+
+    def test_who_has_waited_for_it_sees_what_the_other_has_left(self):
+        self.succeed(2, *RECIPE, "--epochs", "2", "--output", "run")
+        before = lines_without_times(self.run_folder)
+        aside = self.folder / "aside.safetensors"
+        checkpoint = self.run_folder / "checkpoint.safetensors"
+        (self.run_folder / "checkpoint-previous.safetensors").unlink()
+        for words in (["--resume"], ["--resume", "auto"]):
+            checkpoint.rename(aside)
+            with self.held(0, f"process 1 on {socket.gethostname()}"):
+                process = self.start(2, "--epochs", "2", *words)
+                time.sleep(1.5)
+                self.assertIsNone(process.poll())
+                aside.rename(checkpoint)
+            self.assertIn("nothing is left to do", finish(process, 0).out)
+            self.assertEqual(lines_without_times(self.run_folder), before)
+
+    def test_of_a_host_that_may_be_gone_is_waited_for(self):
+        self.succeed(2, *RECIPE, "--epochs", "2", "--output", "run")
+        with self.held(5, "process 1 on another-host"):
+            process = self.start(2, "--epochs", "2", "--resume")
+        self.assertIn("nothing is left to do", finish(process, 0).out)
+        with self.held(0, "process 1 on another-host"):
+            self.expect_error(["(process 1 on another-host)", "if that host is gone, remove run/.lock"], *RECIPE,
+                              "--epochs", "2", "--resume", "--output", "run", "--timeout", "2", ranks=[2])
+
     def test_of_those_that_start_at_once_one_runs_and_the_others_name_it(self):
         for words in ([], ["--resume", "auto"]):
             self.clear()
