@@ -50,11 +50,11 @@ class Mark {
     std::string error_;
 };
 
-/// The folder, or the one above it in which it would be made.
+/// The folder, or the one above it in which it would be made; or a file that is in the way.
 fs::path nearest(fs::path folder) {
     std::error_code ignored;
     folder = fs::absolute(folder, ignored);
-    while (!fs::is_directory(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
+    while (!fs::exists(folder, ignored) && folder.has_relative_path()) folder = folder.parent_path();
     return folder;
 }
 

@@ -85,7 +85,15 @@ std::vector<FailureReport::Text> FailureReport::exchange(const std::string& text
     return all;
 }
 
-void FailureReport::report(const std::string& what) const {
+std::string FailureReport::silent_ranks(const std::vector<Text>& all) const {
+    std::string list;
+    for (int rank = 0; rank < size_; ++rank)
+        if (std::ranges::find(all, rank, &Text::rank) == all.end())
+            list += (list.empty() ? "" : ", ") + std::to_string(rank);
+    return "; nothing is heard of rank " + list;
+}
+
+void FailureReport::report(const std::string& what, bool all_should_fail) const {
     const std::string text = what.substr(0, text_bytes);
     const std::vector<Text> all = exchange(text);
     const int speaker = std::ranges::min(all, {}, &Text::rank).rank;
@@ -104,7 +112,7 @@ void FailureReport::report(const std::string& what) const {
     if (rank_ != speaker) {
         std::this_thread::sleep_for(std::chrono::duration<double>(2 * patience_seconds));
     } else {
-        print(all.front().rank, all.front().text);
+        print(all.front().rank, all.front().text + (all_should_fail ? silent_ranks(all) : ""));
         // MPICH's mpirun ends the job without reading what its ranks wrote last.
         std::this_thread::sleep_for(std::chrono::duration<double>(line_seconds));
     }

@@ -1,5 +1,7 @@
 #include "folder_lock.hpp"
 
+#include "stop_signals.hpp"
+
 #include <lockstep/base/error.hpp>
 
 #include <fcntl.h>
@@ -8,10 +10,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 
 namespace lockstep::launch {
@@ -66,8 +70,10 @@ void write_holder(int descriptor) {
 
 /// As write_holder() has written it; empty if it has not, or not yet.
 std::string read_holder(const fs::path& lock) {
-    std::string holder;
-    std::getline(std::ifstream(lock), holder);
+    std::string holder(100, '\0');
+    std::ifstream(lock).getline(holder.data(), static_cast<std::streamsize>(holder.size()));
+    holder.resize(std::min(holder.find('\0'), holder.size()));
+    std::erase_if(holder, [](unsigned char letter) { return !std::isprint(letter); });
     return holder;
 }
 
@@ -93,6 +99,9 @@ class Patience {
           with_others_(std::min(patience_with_other_hosts, Seconds(timeout_seconds / 2))) {}
 
     void wait() const {
+        if (const int signal = noted_stop_signal(); signal != 0)
+            throw UsageError(folder_.string() + ": stopped by " + signal_name(signal) +
+                             " while another process was at work in this folder");
         const Seconds waited = std::chrono::steady_clock::now() - begin_;
         if (waited > with_this_host_ && !(waited < with_others_ && is_of_another_host(read_holder(lock_))))
             refuse(folder_, lock_);
@@ -117,7 +126,7 @@ LockOutcome lock_file(int descriptor) {
 }
 
 bool is_locked(const fs::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) return false;
     struct flock whole = whole_file();
     const bool locked = ::fcntl(descriptor, get_lock, &whole) == 0 && whole.l_type != F_UNLCK;
@@ -128,12 +137,19 @@ bool is_locked(const fs::path& path) {
 FolderLock::FolderLock(const fs::path& folder, double timeout_seconds) : path_(folder / ".lock") {
     const Patience held(folder, path_, timeout_seconds);
     for (;;) {
-        descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
         if (descriptor_ < 0) {
-            // A folder that cannot be written: writing into it will say why. Or a lock that belongs to somebody else.
-            if (!is_locked(path_)) return;
-            held.wait();
-            continue;
+            const int code = errno;
+            if (is_locked(path_)) {  // by another user
+                held.wait();
+                continue;
+            }
+            // Where no file can be made, writing into the folder will say why.
+            std::error_code ignored;
+            if (!fs::exists(fs::symlink_status(path_, ignored)) || ::access(folder.c_str(), W_OK) != 0)
+                return;
+            throw FileError(path_.string() + ": cannot be opened: " + std::generic_category().message(code) +
+                            "; it keeps others out while a run is at work there: remove it if none is");
         }
         const LockOutcome outcome = lock_file(descriptor_);
         if (outcome == LockOutcome::taken && is_same_file(path_, descriptor_)) break;

@@ -21,7 +21,8 @@ class FolderLock {
   public:
     /// Waits a moment for a process that is about to end; for one of another host, which may be gone without the file
     /// server knowing, as long as that takes to find out; but no longer than half of the time-out after which other ranks
-    /// would give this one up. Throws UsageError, naming the process, if one remains.
+    /// would give this one up; or until a signal asks to stop (stop_signals.hpp). Throws UsageError, naming the process,
+    /// if one remains, FileError if what is called `.lock` cannot be opened in a folder that can be written.
     FolderLock(const std::filesystem::path& folder, double timeout_seconds);
     ~FolderLock();
     FolderLock(const FolderLock&) = delete;

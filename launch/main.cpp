@@ -73,8 +73,8 @@ void settle_instruction_set(const lockstep::Communicator& world) {
         agreed.narrowest_rank);
 }
 
-/// How long ranks wait for each other before the command has read its options: what --timeout says, where that makes
-/// sense; what does not, the command complains of.
+/// How long ranks wait for each other before the command has read its options, and files with options: what --timeout
+/// says, where that makes sense; what does not, the command complains of.
 double first_timeout_seconds(const std::vector<std::string>& words) {
     constexpr std::string_view name = "--timeout";
     double seconds =
@@ -94,12 +94,11 @@ double first_timeout_seconds(const std::vector<std::string>& words) {
     return words.front() == "doctor" ? seconds * doctor_exchange_share : seconds;
 }
 
-void run(const std::vector<std::string>& words) {
+void run(const std::vector<std::string>& words, const lockstep::Communicator& world) {
     const std::string& command = words.front();
     const std::vector<std::string> arguments(words.begin() + 1, words.end());
     // A rank that only prints its help would leave the others waiting for it.
     const bool help = asks_for_help(arguments);
-    const lockstep::Communicator world(MPI_COMM_WORLD, {.timeout_seconds = first_timeout_seconds(words)});
     lockstep::check_agreement(world, "what to do", {{"command", help ? command + " --help" : command}});
     if (command == "doctor") return doctor_command(arguments);  // which is to say what does not agree
     if (!help) settle_instruction_set(world);
@@ -136,17 +135,21 @@ int main(int argc, char** argv) {
     std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow any more is an error that has a text
     const lockstep::Session session(argc, argv);
     const FailureReport failure;
+    bool all_have_met = false;
     try {
         const std::vector<std::string> words = words_of(argc, argv);
         check_alone(words);
-        run(words);
+        const lockstep::Communicator world(MPI_COMM_WORLD, {.timeout_seconds = first_timeout_seconds(words)});
+        all_have_met = true;
+        run(words, world);
         return 0;
     } catch (const StoppedEarly&) {
         return exit_code_of_stopped;
     } catch (const std::bad_alloc&) {
-        failure.report("out of memory: use fewer replicas on each rank, a smaller batch or a smaller model");
+        failure.report("out of memory: use fewer replicas on each rank, a smaller batch or a smaller model",
+                       !all_have_met);
     } catch (const std::exception& error) {
-        failure.report(error.what());
+        failure.report(error.what(), !all_have_met);
     }
     return 1;
 }

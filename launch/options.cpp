@@ -6,6 +6,8 @@
 #include <lockstep/base/error.hpp>
 #include <lockstep/nn/model_parser.hpp>
 
+#include <algorithm>
+
 namespace lockstep::launch {
 namespace {
 
@@ -215,6 +217,9 @@ bool has_results(const std::filesystem::path& folder) {
 /// The configuration of a run or a study to resume. If it is missing and there are results the command line
 /// gives the settings, and the results say whether they are the right ones.
 void read_run_file(const std::filesystem::path& folder, OptionTable& table) {
+    const bool for_runs = std::ranges::find(table.options(), "modes", &Option::name) == table.options().end();
+    if (for_runs && is_there(folder / "combinations"))
+        throw UsageError(folder.string() + ": " + holds_a_study);
     if (is_there(folder / "config.cfg")) return table.read_file(folder / "config.cfg");
     if (!has_results(folder)) throw UsageError(folder.string() + ": " + no_run_to_resume);
 }
@@ -244,8 +249,14 @@ void read_arguments(const std::vector<std::string>& arguments, OptionTable& tabl
     if (table.given("config")) table.read_file(run.config);
     // What nobody says now is what the folder says that it was.
     if (run.resume) read_run_file(run.output, table);
-    complete(run, table);
-    check(run);
+    try {
+        complete(run, table);
+        check(run);
+    } catch (const UsageError& error) {
+        if (!run.resume) throw;
+        throw UsageError(std::string(error.what()) + " (what is not given now is as in " +
+                         (run.output / "config.cfg").string() + ")");
+    }
 }
 
 bool has_labels(const RunOptions& run) {

@@ -72,6 +72,8 @@ std::string data_title(const DatasetOptions& data);
 /// What is wrong with a folder that nothing has begun in, after its name.
 inline constexpr const char* no_run_to_resume =
     "there is nothing to resume: check the name of the folder, or begin without --resume";
+/// What is wrong with a study's folder for a run.
+inline constexpr const char* holds_a_study = "holds a study of lockstep compare: name another folder";
 
 /// All settings that a run or a study was resolved to, as config.cfg has them.
 template <class Options>

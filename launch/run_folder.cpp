@@ -50,22 +50,11 @@ State state_of(const fs::path& folder) {
 
 /// The states in which neither a new run nor a resumed one may write.
 void check_is_for_runs(const fs::path& folder, State state) {
-    if (state == State::study) refuse(folder, "holds a study of lockstep compare: name another folder");
+    if (state == State::study) refuse(folder, holds_a_study);
     if (state == State::only_metrics)
         refuse(folder,
                "holds metrics.jsonl, but neither the config.cfg nor the checkpoint of its run: remove it, or "
                "name another folder");
-}
-
-void check_is_new(const fs::path& folder) {
-    const State state = state_of(folder);
-    check_is_for_runs(folder, state);
-    if (state == State::checkpointed)
-        refuse(folder, "holds a run already: continue it with --resume, or name another folder");
-    if (state == State::begun)
-        refuse(folder,
-               "holds a run already, which has no checkpoint yet: begin it again with --resume, or name "
-               "another folder");
 }
 
 /// Makes metrics.jsonl, which must not be there: of two runs that begin at once, on two hosts say, one gets
@@ -108,10 +97,23 @@ RunFolder::RunFolder(const RunOptions& options) : options_(options), path_(optio
     if (path_.empty()) return;
     // Who is at work there says more than what is there.
     if (is_there(path_)) lock_.emplace(path_, options_.timeout_seconds);
-    if (!options_.resume) check_is_new(path_);
+    if (!options_.resume) check_is_new();
 }
 
-std::string RunFolder::begin(const fs::path& checkpoint, const TrainingPosition& position) {
+void RunFolder::check_is_new() const {
+    const State state = state_of(path_);
+    check_is_for_runs(path_, state);
+    if (state != State::checkpointed && state != State::begun) return;
+    if (options_.resume_mode == ResumeMode::automatic)  // there was nothing when the options were read
+        refuse(path_, "another run has begun there meanwhile: start this one again, to continue it");
+    if (state == State::checkpointed)
+        refuse(path_, "holds a run already: continue it with --resume, or name another folder");
+    refuse(path_,
+           "holds a run already, which has no checkpoint yet: begin it again with --resume, or name another "
+           "folder");
+}
+
+std::vector<std::string> RunFolder::begin(const fs::path& checkpoint, const TrainingPosition& position) {
     if (path_.empty())
         path_ = make_fresh_folder(fresh_name(options_));
     else if (!options_.resume)
@@ -126,11 +128,17 @@ std::string RunFolder::begin(const fs::path& checkpoint, const TrainingPosition&
     std::error_code error;
     fs::remove(next_checkpoint_path(path_), error);  // of a run that was killed just then
     remove_dead_partials(path_);
-    return metrics_ ? metrics_->dropped() : "";
+    std::vector<std::string> notes;
+    if (metrics_ && !metrics_->dropped().empty())
+        notes.push_back("metrics.jsonl: dropped " + metrics_->dropped());
+    if (metrics_ && metrics_->has_gaps())
+        notes.emplace_back("metrics.jsonl: lines of earlier steps are missing");
+    if (!lock_->fault().empty()) notes.push_back(lock_->fault());
+    return notes;
 }
 
 void RunFolder::begin_anew(const std::string& config) {
-    if (!options_.resume) check_is_new(path_);  // again: now that others are locked out
+    if (!options_.resume) check_is_new();  // again: now that others are locked out
     // Before metrics.jsonl: a process killed between the two leaves a folder that any command goes on with.
     write_if_changed(config_path(path_), config);
     if (!options_.resume) claim(path_);

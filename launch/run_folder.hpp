@@ -26,6 +26,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace lockstep::launch {
 
@@ -43,12 +44,10 @@ class RunFolder {
     /// Makes the folder if it is new, clears away what killed processes left, and brings config.cfg and
     /// metrics.jsonl to where a run goes on from `checkpoint`, of this position, or begins if there is none. A file
     /// that is as it should be is not touched. Throws UsageError if another run was faster, FileError if a file
-    /// cannot be written. Returns what was dropped, in words; empty if nothing.
-    std::string begin(const std::filesystem::path& checkpoint, const TrainingPosition& position);
+    /// cannot be written. Returns what there is to say of what was found, in lines.
+    std::vector<std::string> begin(const std::filesystem::path& checkpoint, const TrainingPosition& position);
 
     const std::filesystem::path& path() const { return path_; }
-    /// From begin() on: why nobody is kept out of the folder; empty if others are.
-    const std::string& lock_fault() const { return lock_->fault(); }
     /// Calls `write` with the path of a new checkpoint, which becomes the newest when it is complete.
     void add_checkpoint(const std::function<void(const std::filesystem::path&)>& write);
     std::filesystem::path model() const { return path_ / "model.safetensors"; }
@@ -56,6 +55,7 @@ class RunFolder {
     MetricsWriter& metrics() { return *metrics_; }
 
   private:
+    void check_is_new() const;
     void begin_anew(const std::string& config);
     void go_on(const std::string& config, const TrainingPosition& position);
 

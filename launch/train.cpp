@@ -154,9 +154,8 @@ class Run {
     }
 
     void begin_folder() {
-        const std::string dropped = folder_->begin(checkpoint_, trainer_.position());
-        if (!dropped.empty()) notes_.push_back("metrics.jsonl: dropped " + dropped);
-        if (!folder_->lock_fault().empty()) notes_.push_back(folder_->lock_fault());
+        for (std::string& note : folder_->begin(checkpoint_, trainer_.position()))
+            notes_.push_back(std::move(note));
     }
 
     std::optional<RunFolder> open_folder() const {
@@ -289,8 +288,7 @@ class Run {
     Communicator communicator_;
     Console console_;
     Settings beside_;
-    std::optional<RunFolder>
-        folder_;  // on rank 0; before all that looks at it, so that nobody else writes meanwhile
+    std::optional<RunFolder> folder_;  // on rank 0; before what looks at it: nobody else writes meanwhile
     bool from_checkpoint_;
     std::vector<std::string> notes_;    // what there is to say about the initial weights, or the checkpoint
     std::filesystem::path checkpoint_;  // that the run goes on from

@@ -5,6 +5,7 @@
 #include <lockstep/base/atomic_file.hpp>
 #include <lockstep/base/error.hpp>
 
+#include <sys/stat.h>
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
@@ -139,7 +140,33 @@ ParsedLine parse_line(const std::string& text) {
     return parsed;
 }
 
-/// Calls `take(text, parsed)` for each line, without its newline. Returns how many bytes at the end are no lines.
+/// Whether lines come as a run writes them: steps and epochs in their order, each of them once, and as many steps in each
+/// epoch.
+class Continuity {
+  public:
+    void take(const ParsedLine& line) {
+        if (line.step) {
+            any_steps_ = true;
+            broken_ |= line.step->epoch != epochs_ + 1 || line.step->step != steps_;
+            steps_ = line.step->step + 1;
+        } else {
+            if (epochs_ == 0) steps_of_each_ = steps_;
+            broken_ |= line.epoch->epoch != epochs_ + 1 || steps_ != steps_of_each_;
+            epochs_ = line.epoch->epoch;
+            steps_ = 0;
+        }
+    }
+    /// Whether they end after so many epochs, and so many steps of the next one.
+    bool leads_to(Index epochs, Index steps) const {
+        return !broken_ && epochs_ == epochs && (steps_ == steps || !any_steps_);
+    }
+
+  private:
+    Index epochs_ = 0, steps_ = 0, steps_of_each_ = 0;
+    bool any_steps_ = false, broken_ = false;
+};
+
+/// Calls `take(text, parsed)` for each line, without its newline. Returns how many bytes are no lines.
 std::uintmax_t for_each_line(const std::filesystem::path& path,
                              const std::function<void(const std::string&, const ParsedLine&)>& take) {
     std::ifstream file(path);
@@ -147,13 +174,14 @@ std::uintmax_t for_each_line(const std::filesystem::path& path,
         throw FileError("cannot read " + path.string() + ": " + std::strerror(errno) + "; check the path");
     }
     std::string text;
-    std::uintmax_t good = 0;
+    std::uintmax_t torn = 0;
     for (Index number = 1; std::getline(file, text); ++number) {
         // The newline is written last: a line without one may be torn, even where what is there parses. After a power
         // cut a file may have its length, but zeros for what had not reached the disk.
-        if (file.eof() || text.find('\0') != std::string::npos)
-            return std::filesystem::file_size(path) - good;
-        good += text.size() + 1;
+        if (file.eof() || text.find('\0') != std::string::npos) {
+            torn += text.size() + (file.eof() ? 0 : 1);
+            continue;
+        }
         std::optional<ParsedLine> parsed;
         try {
             parsed = parse_line(text);
@@ -164,13 +192,13 @@ std::uintmax_t for_each_line(const std::filesystem::path& path,
         }
         take(text, *parsed);
     }
-    return 0;
+    return torn;
 }
 
 std::string dropped_text(Index lines, std::uintmax_t torn) {
     std::string text;
     if (lines > 0) text = std::to_string(lines) + (lines == 1 ? " line" : " lines") + " of later steps";
-    if (torn > 0) text += (text.empty() ? "" : " and ") + std::to_string(torn) + " bytes of a torn line";
+    if (torn > 0) text += (text.empty() ? "" : " and ") + std::to_string(torn) + " bytes of torn lines";
     return text;
 }
 
@@ -187,14 +215,21 @@ MetricsWriter MetricsWriter::start(const std::filesystem::path& path) {
 }
 
 MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index last_epoch, Index steps) {
-    if (!std::filesystem::exists(path)) return start(path);
     std::string kept;
     Index later = 0;
+    Continuity continuity;
+    if (!std::filesystem::exists(path)) {
+        MetricsWriter writer = start(path);
+        writer.has_gaps_ = !continuity.leads_to(last_epoch, steps);
+        return writer;
+    }
     const std::uintmax_t torn = for_each_line(path, [&](const std::string& text, const ParsedLine& line) {
-        if (line.is_within(last_epoch, steps))
-            kept.append(text).append("\n");
-        else
+        if (!line.is_within(last_epoch, steps)) {
             ++later;
+            return;
+        }
+        kept.append(text).append("\n");
+        continuity.take(line);
     });
     if (later > 0 || torn > 0) {
         AtomicFile file(path);
@@ -203,6 +238,7 @@ MetricsWriter MetricsWriter::resume(const std::filesystem::path& path, Index las
     }
     MetricsWriter writer(path);
     writer.dropped_ = dropped_text(later, torn);
+    writer.has_gaps_ = !continuity.leads_to(last_epoch, steps);
     return writer;
 }
 
@@ -241,6 +277,11 @@ void MetricsWriter::sync() {
     flush();
     // A file that cannot be forced to the disk, such as a pipe, is as safe as it can be.
     if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS) fail();
+    struct stat named {
+    }, open{};
+    if (::stat(path_.c_str(), &named) != 0 || ::fstat(::fileno(file_.get()), &open) != 0 ||
+        named.st_dev != open.st_dev || named.st_ino != open.st_ino)
+        throw FileError(path_.string() + ": was removed or replaced while it was being written");
 }
 
 void MetricsWriter::write_line(std::string_view line) {

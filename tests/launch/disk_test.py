@@ -37,7 +37,7 @@ class Disk(LauncherTest):
         begin = time.monotonic()
         (self.folder / "run").rename(self.folder / "gone")
         shutil.rmtree(self.folder / "gone")
-        self.check_error(["run/checkpoint", "No such file or directory"], finish(process, begin))
+        self.check_error(["run/metrics.jsonl", "was removed"], finish(process, begin))
 
     def test_data_that_change(self):
         header = "{'descr': '|u1', 'fortran_order': False, 'shape': (%s), }\n"

@@ -231,8 +231,22 @@ class WithinAnEpoch(Whole):
         with open(self.run_folder / "metrics.jsonl", "ab") as file:
             file.write(b'{"kind":"step","ep' + bytes(1000))
         result = self.resume(2)
-        self.assertRegex(result.out, r"metrics.jsonl: dropped (\d+ lines? of later steps and )?\d+ bytes of a torn line")
+        self.assertRegex(result.out, r"metrics.jsonl: dropped (\d+ lines? of later steps and )?\d+ bytes of torn lines")
+        self.assertNotIn("missing", result.out)
         self.expect_whole(result)
+
+    def test_of_damaged_metrics_what_is_whole_is_kept_and_the_gap_is_told(self):
+        train = RECIPE[:-4]  # at a constant rate: more epochs are welcome
+        self.succeed(1, *train, "--epochs", "3", "--output", "undisturbed")
+        self.succeed(2, *train, "--epochs", "2", "--output", "run")
+        metrics = self.run_folder / "metrics.jsonl"
+        lines = metrics.read_bytes().splitlines(keepends=True)
+        metrics.write_bytes(b"".join([*lines[:4], bytes(20) + lines[4][20:], *lines[5:]]))
+        result = self.resume(2, "--epochs", "3")
+        self.assertIn(f"metrics.jsonl: dropped {len(lines[4])} bytes of torn lines\n", result.out)
+        self.assertIn("metrics.jsonl: lines of earlier steps are missing\n", result.out)
+        whole = lines_without_times(self.folder / "undisturbed")
+        self.assertEqual(lines_without_times(self.run_folder), [*whole[:4], *whole[5:]])
 
 
 class Damage(Whole):
@@ -393,6 +407,8 @@ class Automatic(Whole):
         other = self.folder / "other.cfg"
         other.write_text("learning-rate = 0.01\n")
         self.expect_error(["was made with other settings: learning rate was"], *study, "--config", other, ranks=[2])
+        self.expect_error("study: holds a study of lockstep compare", *RECIPE, "--resume", "auto", "--output", "study",
+                          ranks=[2])
 
 
 class Lock(Operation):
@@ -427,6 +443,12 @@ class Lock(Operation):
         with self.held(5, "process 1 on another-host"):
             process = self.start(2, "--epochs", "2", "--resume")
         self.assertIn("nothing is left to do", finish(process, 0).out)
+        with self.held(1, "process 1 on another-host"):
+            process = self.start(2, "--epochs", "2", "--resume")
+            time.sleep(2)
+            for pid in rank_processes(process).values():
+                os.kill(pid, signal.SIGTERM)
+            self.check_error("stopped by SIGTERM while another process was at work", finish(process, time.monotonic()))
         with self.held(0, "process 1 on another-host"):
             self.expect_error(["(process 1 on another-host)", "if that host is gone, remove run/.lock"], *RECIPE,
                               "--epochs", "2", "--resume", "--output", "run", "--timeout", "2", ranks=[2])
@@ -447,6 +469,15 @@ class Lock(Operation):
             self.assertEqual((self.run_folder / ".lock").read_text(), f"process {holder} on {socket.gethostname()}\n")
             os.kill(holder, signal.SIGTERM)
             self.assertEqual(finish(running[0], 0).code, STOPPED)
+
+    def test_one_that_cannot_be_opened_is_an_error(self):
+        self.run_folder.mkdir()
+        lock = self.run_folder / ".lock"
+        for make in (lock.mkdir, lambda: lock.symlink_to("elsewhere")):
+            make()
+            self.expect_error(["run/.lock: cannot be opened", "remove it"], *RECIPE, "--output", "run", ranks=[2])
+            self.assertEqual(os.listdir(self.run_folder), [".lock"])
+            (lock.rmdir if lock.is_dir() else lock.unlink)()
 
     def test_a_killed_process_leaves_it_open(self):
         process = self.start(1, "--epochs", EPOCHS)

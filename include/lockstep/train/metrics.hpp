@@ -56,13 +56,16 @@ class LOCKSTEP_EXPORT MetricsWriter {
     static MetricsWriter start(const std::filesystem::path& path);
 
     /// Continues the file of a run whose last complete epoch is `last_epoch`, and which has `steps` of the next one:
-    /// lines of later steps and epochs are dropped, and so is what a crash has left at the end, a torn line or
-    /// zeros; a file without such lines is not rewritten. A missing file is started. Throws FileError, naming the
-    /// line, if any other line is not one of a metrics file.
+    /// lines of later steps and epochs are dropped, and so is what a crash has left, a torn last line or lines with
+    /// zeros in them; a file without such lines is not rewritten. A missing file is started. Throws FileError, naming
+    /// the line, if any other line is not one of a metrics file.
     static MetricsWriter resume(const std::filesystem::path& path, Index last_epoch, Index steps = 0);
 
-    /// What resume has dropped, in words: "12 lines of later steps and 17 bytes of a torn line". Empty if nothing.
+    /// What resume has dropped, in words: "12 lines of later steps and 17 bytes of torn lines". Empty if nothing.
     const std::string& dropped() const { return dropped_; }
+    /// Whether the file that resume has found lacks lines of what the run has done, or has them out of order. A file
+    /// that has no steps at all need not have any.
+    bool has_gaps() const { return has_gaps_; }
 
     /// Allocates nothing after the first. Throws FileError where the disk is full.
     void write(const StepMetrics& metrics);
@@ -72,7 +75,8 @@ class LOCKSTEP_EXPORT MetricsWriter {
     /// Hands everything written to the operating system. The destructor does so too, but cannot report a
     /// failure.
     void flush();
-    /// The same, and forces it to the disk: before a checkpoint, which must not know more than this file.
+    /// The same, and forces it to the disk: before a checkpoint, which must not know more than this file. Throws
+    /// FileError also where the file has been removed or replaced meanwhile.
     void sync();
 
   private:
@@ -87,6 +91,7 @@ class LOCKSTEP_EXPORT MetricsWriter {
     std::filesystem::path path_;
     std::unique_ptr<std::FILE, Close> file_;
     std::string dropped_;
+    bool has_gaps_ = false;
 };
 
 /// What a metrics file holds, in its order.
@@ -95,7 +100,7 @@ struct Metrics {
     std::vector<EpochMetrics> epochs;
 };
 
-/// Reads a file, also that of a run under way: a torn last line is left out, and zeros that a power cut left.
+/// Reads a file, also that of a run under way: a torn last line is left out, and lines with zeros that a power cut left.
 /// Throws FileError, naming the line, where the file is missing or any other line is not one of a metrics
 /// file.
 LOCKSTEP_EXPORT Metrics read_metrics(const std::filesystem::path& path);

@@ -192,9 +192,56 @@ TEST(Metrics, ZerosAtTheEndAreDroppedAndSaidToBe) {
         write_text(folder / "torn.jsonl", text + torn);
         EXPECT_EQ(read_metrics(folder / "torn.jsonl").epochs.size(), 2u);
         EXPECT_EQ(MetricsWriter::resume(folder / "torn.jsonl", 2).dropped(),
-                  std::to_string(torn.size()) + " bytes of a torn line");
+                  std::to_string(torn.size()) + " bytes of torn lines");
         EXPECT_EQ(read_text(folder / "torn.jsonl"), text);
     }
+}
+
+TEST(Metrics, OfADamagedFileWhatIsWholeIsKeptAndGapsAreKnown) {
+    const ScratchFolder folder;
+    {
+        auto writer = MetricsWriter::start(folder / "metrics.jsonl");
+        write_epochs(writer, 1, 3);
+    }
+    const std::string text = read_text(folder / "metrics.jsonl");
+    const auto resumed = [&](const std::string& found, Index epochs, Index steps = 0) {
+        write_text(folder / "metrics.jsonl", found);
+        return MetricsWriter::resume(folder / "metrics.jsonl", epochs, steps);
+    };
+    EXPECT_FALSE(resumed(text, 3).has_gaps());
+    EXPECT_FALSE(resumed(text, 2, 1).has_gaps());
+    EXPECT_TRUE(resumed(text, 4).has_gaps());
+    EXPECT_TRUE(resumed(text, 3, 1).has_gaps());
+    EXPECT_TRUE(resumed("", 1).has_gaps());
+    for (std::size_t begin = 0; begin < text.size();) {
+        const std::size_t end = text.find('\n', begin) + 1;
+        const std::string line = text.substr(begin, end - begin);
+        std::string zeros = text;
+        zeros[begin + 5] = '\0';
+        EXPECT_EQ(resumed(zeros, 3).dropped(), std::to_string(line.size()) + " bytes of torn lines");
+        const std::string without = std::string(text).erase(begin, line.size());
+        EXPECT_EQ(read_text(folder / "metrics.jsonl"), without);
+        EXPECT_TRUE(resumed(without, 3).has_gaps()) << line;
+        EXPECT_TRUE(resumed(std::string(text).insert(begin, line), 3).has_gaps()) << line;
+        begin = end;
+    }
+    std::string epochs_alone;
+    for (const std::size_t begin : {text.find(R"({"kind":"epoch")"), text.rfind(R"({"kind":"epoch")")})
+        epochs_alone += text.substr(begin, text.find('\n', begin) + 1 - begin);
+    EXPECT_TRUE(resumed(epochs_alone, 3).has_gaps()) << "the second epoch is missing";
+    std::filesystem::remove(folder / "metrics.jsonl");
+    EXPECT_TRUE(MetricsWriter::resume(folder / "metrics.jsonl", 3).has_gaps());
+}
+
+TEST(Metrics, AFileThatIsRemovedWhileItIsWrittenIsAnError) {
+    const ScratchFolder folder;
+    auto writer = MetricsWriter::start(folder / "metrics.jsonl");
+    write_epochs(writer, 1, 2);
+    EXPECT_NO_THROW(writer.sync());
+    write_text(folder / "another", "");
+    std::filesystem::rename(folder / "another", folder / "metrics.jsonl");
+    const std::string message = message_of<FileError>([&] { writer.sync(); });
+    EXPECT_NE(message.find("metrics.jsonl: was removed or replaced"), std::string::npos) << message;
 }
 
 TEST(Metrics, AFileThatNeedsNoCutIsNotRewritten) {
