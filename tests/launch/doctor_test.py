@@ -65,7 +65,9 @@ class Doctor(LauncherTest):
         self.check_error("doctor: see what it says of instructions", result, seconds=60)
 
     def test_an_output_folder_that_cannot_be_written(self):
-        self.expect_error("doctor: see what it says of output", "doctor", "--output", "/proc/here", ranks=[2])
+        (self.folder / "file").write_text("in the place of a folder")
+        for output in ("/proc/here", "file", "file/run"):
+            self.expect_error("doctor: see what it says of output", "doctor", "--output", output, ranks=[2])
 
     def test_an_output_folder_that_not_all_ranks_see(self):
         for rank in (0, 1):
